@@ -1,0 +1,49 @@
+"""The error tree: every error mcdrop raises on purpose, each also the builtin it resembles."""
+
+__all__ = [
+    "DataError",
+    "ExecutionError",
+    "InputError",
+    "McdropError",
+    "NetError",
+    "NoDropoutError",
+    "OutputError",
+    "SilentDropoutWarning",
+    "TrainingError",
+]
+
+
+class McdropError(Exception):
+    """Base of every error that mcdrop raises; catch it to catch them all."""
+
+
+class InputError(McdropError, ValueError):
+    """An argument or an input array is not what the function needs."""
+
+
+class NetError(McdropError, RuntimeError):
+    """The network cannot be run on these inputs, or gave something unusable."""
+
+
+class NoDropoutError(NetError):
+    """The network has no dropout that could fire, so every pass would be the same."""
+
+
+class ExecutionError(McdropError, RuntimeError):
+    """An execution strategy cannot run this network; another one may."""
+
+
+class TrainingError(McdropError, RuntimeError):
+    """Training diverged or was interrupted before it finished."""
+
+
+class DataError(McdropError, OSError):
+    """A data file is missing, damaged, or not in the format that was asked for."""
+
+
+class OutputError(McdropError, OSError):
+    """A result could not be written where it was asked for."""
+
+
+class SilentDropoutWarning(UserWarning):
+    """Some declared dropout stays silent, so the reported spread may be too small."""
