@@ -16,7 +16,6 @@ References:
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr
 
 from mcdrop.errors import InputError
 
@@ -37,6 +36,8 @@ def entropy(probs: ArrayLike) -> Floats:
     Raises:
         InputError: If a probability lies outside [0, 1] (beyond rounding) or is not a number.
     """
+    from scipy.special import entr
+
     array = np.asarray(probs, dtype=np.float64)
     if not np.all((array >= -1e-9) & (array <= 1 + 1e-6)):
         raise InputError("probs must lie in [0, 1], got values outside or NaN; pass softmax, not logits")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from mcdrop import measures
 from mcdrop.errors import InputError
@@ -97,8 +96,10 @@ class RegressionPredictive:
             raise InputError(f"q must lie in [0, 1], got {q!r}; for the median pass 0.5")
         if self.samples is not None and noise_std is None:
             return np.quantile(self.samples.astype(np.float64), level, axis=0)
+        from scipy.special import ndtri
+
         std = self.std if noise_std is None else self.total_std(noise_std)
-        z = norm.ppf(level).reshape(level.shape + (1,) * self.mean.ndim)
+        z = ndtri(level).reshape(level.shape + (1,) * self.mean.ndim)
         return self.mean + np.where(std > 0, z, 0.0) * std  # 0 * inf at q = 0 or 1 would be NaN
 
     def interval(self, level: float = 0.95, *, noise_std: ArrayLike | None = None) -> tuple[Floats, Floats]:
@@ -154,12 +155,12 @@ class ClassificationPredictive:
     @property
     def labels(self) -> NDArray[np.int64]:
         """Most probable class, shape (N,)."""
-        return self.probs.argmax(axis=-1).astype(np.int64)
+        return np.asarray(self.probs.argmax(axis=-1), dtype=np.int64)
 
     @property
     def mcse(self) -> Floats:
         r"""Monte Carlo standard error of `probs`, $\mathrm{probs\_std} / \sqrt{T}$."""
-        return self.probs_std / np.sqrt(self.passes)
+        return np.asarray(self.probs_std / np.sqrt(self.passes))
 
     @property
     def entropy(self) -> Floats:
@@ -182,4 +183,4 @@ class ClassificationPredictive:
         if self.samples is None:
             return None
         shifted = np.exp(self.samples - self.samples.max(axis=-1, keepdims=True))
-        return shifted / shifted.sum(axis=-1, keepdims=True)
+        return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))

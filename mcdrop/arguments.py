@@ -1,0 +1,30 @@
+"""Checks of plain arguments: the messages are the same wherever a choice, a count or a seed is asked for."""
+
+from typing import Any, get_args
+
+import numpy as np
+
+from mcdrop.errors import InputError
+
+__all__ = ["check_choice", "check_count"]
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Refuse a value that is none of the options of a `Literal` type.
+
+    Raises:
+        InputError: Naming the options.
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def check_count(name: str, value: object, *, least: int, why: str) -> None:
+    """Refuse a value that is no whole number, or a smaller one than makes sense.
+
+    Raises:
+        InputError: Naming the least value and why it is one.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name} must be an integer of at least {least} ({why}), got {value!r}")

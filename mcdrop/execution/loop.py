@@ -1,0 +1,49 @@
+"""One pass at a time: runs anything, and is the oracle the other strategies are held against."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mcdrop.execution.noise import NoiseSource
+from mcdrop.execution.plan import run_net
+from mcdrop.inputs import Batch
+from mcdrop.sites import DropoutCall, Interception
+
+__all__ = ["run_loop"]
+
+
+def run_loop(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
+    """Run passes one after the other.
+
+    Args:
+        twin: The structural twin.
+        batch: The rows to predict.
+        noise: Source of the masks.
+        passes: Numbers of the passes, C of them.
+
+    Returns:
+        The outputs, shape (C, n, ...).
+
+    Raises:
+        NetError: If the net refuses the inputs or returns something else than one row per row.
+    """
+    return torch.stack([_one_pass(twin, batch, noise, number) for number in passes])
+
+
+def _one_pass(twin: nn.Module, batch: Batch, noise: NoiseSource, number: int) -> Tensor:
+    site = 0
+
+    def on_site(call: DropoutCall) -> Any:
+        nonlocal site
+        index, site = site, site + 1
+        if call.rate == 0:
+            return call.identity()
+        factor, summand = noise.draw(
+            index, call, shape=call.mask_shape, passes=range(number, number + 1), rows=batch.rows
+        )
+        return call.result(factor[0], None if summand is None else summand[0])
+
+    inputs = batch.cloned() if noise.plan.mutates_inputs else batch
+    with torch.no_grad(), Interception(on_site):
+        return run_net(twin, inputs)

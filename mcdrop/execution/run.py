@@ -1,0 +1,179 @@
+"""One call of the sampler: its arguments checked, the net surveyed, its batches and passes walked."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mcdrop.arguments import check_choice, check_count
+from mcdrop.errors import NoDropoutError, SilentDropoutWarning
+from mcdrop.execution.noise import Masks, NoiseSource
+from mcdrop.execution.plan import survey
+from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
+from mcdrop.execution.twin import structural_twin
+from mcdrop.inputs import Batch, Stream
+from mcdrop.progress import Advance, track
+from mcdrop.rng import check_seed
+from mcdrop.sites import SiteTable
+
+__all__ = ["Run"]
+
+_PROBE_ROWS = 256  # what a net is surveyed with when it refuses two or three rows
+
+
+class _Mergeable(Protocol):
+    def merge(self, other: Self) -> Self: ...
+
+
+State = TypeVar("State", bound=_Mergeable)
+
+
+class Run:
+    """The passes of one `predict` or `sample`: batch by batch, chunk by chunk."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        stream: Stream,
+        *,
+        passes: int,
+        seed: int,
+        masks: Masks,
+        batch_size: int | None,
+        execution: Execution,
+        chunk_size: int | None,
+        progress: bool,
+    ) -> None:
+        """Check the options, copy the net's structure and survey it.
+
+        Args:
+            net: The user's net; it is only read.
+            stream: The inputs.
+            passes: Number of passes T.
+            seed: What the masks are keyed by.
+            masks: Whether rows share their masks.
+            batch_size: Rows at once, or None to let the net's shapes decide.
+            execution: The strategy.
+            chunk_size: Passes side by side, or None to let the net's shapes decide.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            InputError: If an option is not usable.
+            NoDropoutError: If no dropout fires in the net.
+            NetError: If the net refuses the inputs.
+        """
+        check_choice("masks", masks, Masks)
+        check_choice("execution", execution, Execution)
+        for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
+            if value is not None:
+                check_count(name, value, least=1, why="or None to have it chosen")
+        self._passes, self._execution, self._chunk_size, self._progress = passes, execution, chunk_size, progress
+        self._stream = stream
+        self._twin = structural_twin(net)
+        plan = survey(self._twin, next(stream.first.split(batch_size or _PROBE_ROWS)))
+        _require_noise(self._twin, plan.sites)
+        self._noise = NoiseSource(plan, check_seed(seed), masks)
+        self._batch_size = batch_size or default_batch_size(plan)
+
+    def samples(self) -> Tensor:
+        """Return all passes, shape (T, N, ...), on the CPU."""
+        parts = []
+        with self._track("Sampling") as advance:
+            for batch in self._batches():
+                parts.append(torch.cat([output.to("cpu") for output in self._chunks(batch, advance)]))
+        return torch.cat(parts, dim=1)
+
+    def statistics(
+        self, of: Callable[[Tensor], State], change: Callable[[Tensor], Tensor], *, keep: bool
+    ) -> tuple[list[State], Tensor | None]:
+        """Stream statistics over the passes.
+
+        Args:
+            of: Makes the statistics of one chunk of passes, shape (C, n, ...).
+            change: What to do with the outputs first.
+            keep: Whether to return the passes as well.
+
+        Returns:
+            The statistics of each batch, in order, and the passes, shape (T, N, ...), if they were kept.
+        """
+        states: list[State] = []
+        kept: list[Tensor] = []
+        with self._track("Predicting") as advance:
+            for batch in self._batches():
+                parts: list[Tensor] = []
+                states.append(self._reduce(batch, advance, of, change, parts if keep else None))
+                if keep:
+                    kept.append(torch.cat(parts))
+        return states, torch.cat(kept, dim=1) if keep else None
+
+    def _reduce(
+        self,
+        batch: Batch,
+        advance: Advance,
+        of: Callable[[Tensor], State],
+        change: Callable[[Tensor], Tensor],
+        parts: list[Tensor] | None,
+    ) -> State:
+        state: State | None = None
+        for output in self._chunks(batch, advance):
+            values = change(output)
+            state = of(values) if state is None else state.merge(of(values))
+            if parts is not None:
+                parts.append(_numpy_ready(values))
+        assert state is not None  # there is at least one pass
+        return state
+
+    def _track(self, title: str) -> AbstractContextManager[Advance]:
+        total = self._stream.total
+        steps = None if total is None else self._passes * -(-total // self._batch_size)
+        return track(steps, title, enabled=self._progress)
+
+    def _batches(self) -> Iterator[Batch]:
+        for block in self._stream.blocks:
+            yield from block.split(self._batch_size)
+
+    def _chunks(self, batch: Batch, advance: Advance) -> Iterator[Tensor]:
+        for output in run_passes(
+            self._twin,
+            batch,
+            noise=self._noise,
+            passes=self._passes,
+            execution=self._execution,
+            chunk_size=self._chunk_size,
+        ):
+            yield output
+            advance(len(output))
+
+
+def _numpy_ready(values: Tensor) -> Tensor:
+    """Bring kept samples to a type NumPy knows."""
+    cpu = values.detach().to("cpu")
+    return cpu if cpu.dtype in (torch.float32, torch.float64) else cpu.to(torch.float32)
+
+
+def _require_noise(twin: nn.Module, sites: SiteTable) -> None:
+    """Refuse a net without dropout; warn where some of what it declares adds no spread."""
+    silent = [f"{site.module or '(net)'} ({site.kind}, p={site.rate:g})" for site in sites if site.index is None]
+    if len(silent) == len(sites):
+        raise NoDropoutError(
+            f"the net declares dropout that never fires in its forward: {', '.join(silent)}; "
+            "call these modules in forward, or every pass would be the same"
+            if silent
+            else f"expected a net with dropout, got {type(twin).__name__} in which none fires: every pass would be "
+            "the same; train one with torch.nn.Dropout layers or torch.nn.functional.dropout calls"
+        )
+    if not sites.live:
+        _warn(
+            "every dropout call of the net has rate 0, so the spread is zero; if the rate is hidden in eval mode "
+            "(`p if self.training else 0.0`), hand the plain rate to the call"
+        )
+    if silent:
+        _warn(f"declared dropout never fires in the net's forward and adds no spread: {', '.join(silent)}")
+
+
+def _warn(message: str) -> None:
+    # Up through _require_noise, Run.__init__ and MCDropout's own methods to the user's call.
+    warnings.warn(message, SilentDropoutWarning, stacklevel=6)

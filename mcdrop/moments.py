@@ -1,0 +1,92 @@
+r"""Streaming statistics over passes: the state does not grow with T, and parts merge in any order.
+
+For parts a and b with counts n, means $\mu$ and sums of squared deviations $M$, and $\delta = \mu_b - \mu_a$:
+
+$$\mu = \mu_a + \delta \frac{n_b}{n}, \qquad M = M_a + M_b + \delta^2 \frac{n_a n_b}{n}.$$
+
+Everything is kept in float64, whatever the net computes in.
+
+References:
+    Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983). Algorithms for Computing the Sample Variance:
+    Analysis and Recommendations. The American Statistician 37(3), eq. 2.1.
+    https://doi.org/10.1080/00031305.1983.10483115
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["ClassMoments", "Moments"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, mean and spread of values seen so far.
+
+    Attributes:
+        count: Number of passes.
+        mean: Their mean, shape (n, ...), float64.
+        m2: Sum of squared deviations from the mean, same shape.
+    """
+
+    count: int
+    mean: Tensor
+    m2: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor) -> Self:
+        """Return the moments of values of shape (C, n, ...) over their first axis."""
+        wide = values.detach().to("cpu", torch.float64)
+        mean = wide.mean(dim=0)
+        return cls(len(wide), mean, (wide - mean).square().sum(dim=0))
+
+    def merge(self, other: Self) -> Self:
+        """Return the moments of both parts together."""
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        mean = self.mean + delta * (other.count / count)
+        m2 = self.m2 + other.m2 + delta.square() * (self.count * other.count / count)
+        return type(self)(count, mean, m2)
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation from the unbiased variance (divided by count - 1); needs two passes."""
+        return (self.m2 / (self.count - 1)).sqrt()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMoments:
+    """What a classifier's passes add up to.
+
+    Attributes:
+        logits: Moments of the softmax inputs, shape (n, ..., K).
+        probs: Moments of the softmax outputs, shape (n, ..., K).
+        entropy: Moments of each pass's entropy in nats, shape (n, ...).
+        votes: In how many passes each class won, shape (n, ..., K), int64.
+    """
+
+    logits: Moments
+    probs: Moments
+    entropy: Moments
+    votes: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor) -> Self:
+        """Return the statistics of softmax inputs of shape (C, n, ..., K) over their first axis."""
+        wide = logits.detach().to("cpu", torch.float64)
+        log_probs = wide.log_softmax(dim=-1)
+        probs = log_probs.exp()
+        winners = torch.nn.functional.one_hot(wide.argmax(dim=-1), wide.shape[-1])
+        entropy = torch.special.entr(probs).sum(dim=-1)
+        return cls(Moments.of(wide), Moments.of(probs), Moments.of(entropy), winners.sum(dim=0))
+
+    def merge(self, other: Self) -> Self:
+        """Return the statistics of both parts together."""
+        return type(self)(
+            self.logits.merge(other.logits),
+            self.probs.merge(other.probs),
+            self.entropy.merge(other.entropy),
+            self.votes + other.votes,
+        )
