@@ -1,7 +1,7 @@
-r"""The tutorial's two data sets, and the rotation it applies to digits.
+r"""The tutorial's carbon dioxide record, with its trend and scales taken out so that they can be put back.
 
-The carbon dioxide record is modeled the way Gal & Ghahramani do: a quadratic trend is taken out and both
-axes are standardized. With $t$ the time in years and $c$ the concentration in ppm,
+It is modeled the way Gal & Ghahramani do: a quadratic trend is taken out and both axes are standardized. With $t$ the
+time in years and $c$ the concentration in ppm,
 
 $$x = \frac{t - m}{s}, \qquad y = \frac{c - (a + b x + d x^2)}{r},$$
 
@@ -10,15 +10,10 @@ where all six constants come from the training months alone, so nothing leaks ba
 References:
     Keeling, C.D. and Whorf, T.P. (2004). Atmospheric CO2 concentrations derived from flask air samples at
     sites in the SIO network. In Trends: A Compendium of Data on Global Change. CDIAC, Oak Ridge.
-    LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based learning applied to document
-    recognition. Proceedings of the IEEE 86(11). https://doi.org/10.1109/5.726791
     Gal, Y. and Ghahramani, Z. (2016). Dropout as a Bayesian Approximation: Representing Model
     Uncertainty in Deep Learning. ICML. https://arxiv.org/abs/1506.02142 (section 5.1).
 """
 
-import gzip
-import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,16 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcdrop.datasets.files import bundled, read_hdf5
 from mcdrop.errors import DataError, InputError
 
-__all__ = ["CO2", "Digits", "Standardizer", "load_co2", "load_digits", "rotate"]
+__all__ = ["CO2", "Standardizer", "load_co2"]
 
 Floats = NDArray[np.float64]
 
 CO2_KEYS = ("decimal_year", "co2_ppm", "interpolated")
 SEED_KEYS = ("data", "label")
-DIGIT_KEYS = ("train/images", "train/labels", "test/images", "test/labels")
-IDX_MAGIC = {1: 0x0801, 3: 0x0803}  # 08 is unsigned byte, the last byte counts the dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,23 +163,6 @@ class CO2:
         return self.scale.to_ppm(self.x_future, self.y_future)
 
 
-@dataclass(frozen=True, slots=True)
-class Digits:
-    """Handwritten digits with a fixed split.
-
-    Attributes:
-        train_images: Ink from 0 (none) to 1, float32, shape (N, 1, 28, 28).
-        train_labels: The digit drawn, int64, shape (N,).
-        test_images: As `train_images`, shape (M, 1, 28, 28).
-        test_labels: As `train_labels`, shape (M,).
-    """
-
-    train_images: NDArray[np.float32]
-    train_labels: NDArray[np.int64]
-    test_images: NDArray[np.float32]
-    test_labels: NDArray[np.int64]
-
-
 def load_co2(path: str | Path | None = None, *, train_months: int = 272) -> CO2:
     """Load the carbon dioxide record, detrended and standardized on its training months.
 
@@ -209,8 +186,8 @@ def load_co2(path: str | Path | None = None, *, train_months: int = 272) -> CO2:
         >>> round(float(data.ppm[0, 0]), 1)
         316.1
     """
-    file = _bundled("co2.h5") if path is None else Path(path)
-    arrays = _read_hdf5(file, CO2_KEYS, SEED_KEYS)
+    file = bundled("co2.h5") if path is None else Path(path)
+    arrays = read_hdf5(file, CO2_KEYS, SEED_KEYS)
     for key, array in arrays.items():
         _check_column(file, key, array)
     if len({len(array) for array in arrays.values()}) > 1:
@@ -242,109 +219,6 @@ def _split_co2(file: Path, year: Floats, ppm: Floats, filled: NDArray[np.bool_],
     return CO2(x[:months], y[:months], x[months:], y[months:], filled[:months], filled[months:], scale)
 
 
-def load_digits(root: str | Path | None = None) -> Digits:
-    """Load handwritten digits, scaled to [0, 1].
-
-    Args:
-        root: A folder with the four original MNIST files (`train-images-idx3-ubyte`,
-            `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), plain or
-            gzipped; or an HDF5 file laid out like the one that comes with mcdrop, which is the default:
-            4,000 training and 1,000 test digits, the same number of each class.
-
-    Returns:
-        Images as float32 of shape (N, 1, 28, 28) and labels as int64 of shape (N,), for both parts.
-
-    Raises:
-        DataError: If a file is missing, damaged, wrongly keyed or wrongly shaped, or a label is not 0 to 9.
-
-    Example:
-        >>> digits = load_digits()
-        >>> digits.train_images.shape, digits.test_images.shape
-        ((4000, 1, 28, 28), (1000, 1, 28, 28))
-    """
-    place = _bundled("digits.h5") if root is None else Path(root)
-    if not place.exists():
-        raise DataError(f"{place}: expected a folder of MNIST files or an HDF5 file, got nothing there; check the path")
-    if place.is_dir():
-        names = ((stem, part, dims) for stem in ("train", "t10k") for part, dims in (("images", 3), ("labels", 1)))
-        paths = [_find_idx(place, *name) for name in names]
-        arrays = dict(zip(DIGIT_KEYS, [_read_idx(path) for path in paths], strict=True))
-    else:
-        arrays = _read_hdf5(place, DIGIT_KEYS)
-    train = _check_digits(place, "train", arrays["train/images"], arrays["train/labels"])
-    return Digits(*train, *_check_digits(place, "test", arrays["test/images"], arrays["test/labels"]))
-
-
-def rotate(image: ArrayLike, degrees: ArrayLike) -> NDArray[np.floating]:
-    """Rotate images counterclockwise about their center, keeping their size: `scipy.ndimage.rotate`.
-
-    Cubic splines fill the new grid, so gray levels can overshoot the range of the input by a few percent,
-    and what turns in from outside is 0. Both are as in the tutorial; nothing is clipped.
-
-    Args:
-        image: Gray levels, shape (..., H, W); all but float32 and float64 are turned into float32 first.
-        degrees: One angle, or a sequence of A angles, in degrees.
-
-    Returns:
-        Shape (..., H, W) for one angle, (A, ..., H, W) for a sequence; float32 or float64 like the input.
-
-    Raises:
-        InputError: If the image has fewer than two axes, is empty or not finite, or an angle is not a
-            finite number.
-
-    Example:
-        >>> sweep = rotate(load_digits().test_images[1], range(50, 130, 7))
-        >>> sweep.shape
-        (12, 1, 28, 28)
-    """
-    from scipy import ndimage
-
-    pixels, angles = np.asarray(image), np.asarray(degrees)
-    if pixels.dtype.kind in "biuf" and pixels.dtype not in (np.float32, np.float64):
-        pixels = pixels.astype(np.float32)
-    if pixels.ndim < 2 or pixels.size == 0 or pixels.dtype.kind != "f" or not np.isfinite(pixels).all():
-        raise InputError(
-            f"image must be finite gray levels of shape (..., H, W), got {pixels.dtype} of shape "
-            f"{pixels.shape}; add the missing axes or clean the values"
-        )
-    if angles.ndim > 1 or angles.size == 0 or angles.dtype.kind not in "iuf" or not np.isfinite(angles).all():
-        raise InputError(f"degrees must be one finite angle or a sequence of them, got {degrees!r}; use 0 to 360")
-    turned = [ndimage.rotate(pixels, float(a), axes=(-1, -2), reshape=False) for a in np.ravel(angles)]
-    return np.asarray(turned[0] if angles.ndim == 0 else np.stack(turned))
-
-
-def _bundled(name: str) -> Path:
-    """Find a file that comes with mcdrop: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    places = [package / "data" / name, package.parent / "data" / name]
-    for place in places:
-        if place.is_file():
-            return place
-    raise DataError(f"expected {name} at {places[0]} or {places[1]}, got neither; reinstall mcdrop")
-
-
-def _read_hdf5(path: Path, *layouts: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Read the data sets of the first layout whose names are all there."""
-    import h5py
-
-    expected = " or ".join(f"data sets {', '.join(names)}" for names in layouts)
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise DataError(f"{path}: expected an HDF5 file with {expected}, got {what}; check the path")
-    present: list[str] = []
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(lambda name, item: present.append(name) if isinstance(item, h5py.Dataset) else None)
-            for names in layouts:
-                if set(names) <= set(present):
-                    return {name: np.asarray(file[name][()]) for name in names}
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: expected a readable HDF5 file, got: {reason}; fetch or make it again") from error
-    found = ", ".join(sorted(map(str, present))[:8]) or "none"
-    raise DataError(f"{path}: expected {expected}, got {found}; rename or write the missing ones")
-
-
 def _check_column(path: Path, key: str, array: NDArray[Any]) -> None:
     """Refuse a column that is empty, not finite numbers, or of another shape."""
     if array.dtype.kind not in "biuf":
@@ -355,56 +229,3 @@ def _check_column(path: Path, key: str, array: NDArray[Any]) -> None:
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         raise DataError(f"{path}: expected finite numbers in {key}, got {bad} NaN or infinite; fill or drop them")
-
-
-def _find_idx(root: Path, stem: str, part: str, dims: int) -> Path:
-    """Find one MNIST file under any of its usual names."""
-    names = [f"{stem}-{part}{dot}idx{dims}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
-    for name in names:
-        if (root / name).is_file():
-            return root / name
-    raise DataError(f"{root}: expected {names[0]} (or {', '.join(names[1:])}), got none of them; add the file")
-
-
-def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, plain or gzipped (told by content, not by name)."""
-    try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: expected a readable IDX file, got: {error}; fetch it again") from error
-    dims = 3 if "idx3" in path.name else 1
-    start = 4 + 4 * dims
-    magic = int.from_bytes(raw[:4], "big")
-    if len(raw) < start or magic != IDX_MAGIC[dims]:
-        got = f"{len(raw)} bytes starting with {raw[:4].hex() or 'nothing'}"
-        raise DataError(f"{path}: expected the IDX magic {IDX_MAGIC[dims]:08x}, got {got}; fetch the file again")
-    shape = tuple(int.from_bytes(raw[at : at + 4], "big") for at in range(4, start, 4))
-    if len(raw) - start != math.prod(shape):
-        raise DataError(
-            f"{path}: expected {math.prod(shape)} bytes of data for shape {shape}, got {len(raw) - start}; "
-            "fetch the file again"
-        )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
-
-
-def _check_digits(
-    path: Path, part: str, images: NDArray[Any], labels: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Refuse digits that are not 28x28 bytes with one label 0 to 9 each, then scale them to [0, 1]."""
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) == 0:
-        raise DataError(
-            f"{path}: expected {part} images as bytes of shape (N, 28, 28), got {images.dtype} of shape "
-            f"{images.shape}; check that this is MNIST"
-        )
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
-        raise DataError(
-            f"{path}: expected {len(images)} {part} labels, one integer per image, got {labels.dtype} of "
-            f"shape {labels.shape}; check that images and labels belong together"
-        )
-    if labels.min() < 0 or labels.max() > 9:
-        raise DataError(
-            f"{path}: expected {part} labels 0 to 9, got {labels.min()} to {labels.max()}; check that this is MNIST"
-        )
-    return (images.astype(np.float32) / np.float32(255))[:, None], labels.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Tests of the data sets: what the files hold, what the loaders promise, what they refuse."""
