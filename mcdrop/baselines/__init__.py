@@ -1,0 +1,5 @@
+"""Baselines to compare MC dropout with: fitted models that give the same result types."""
+
+from mcdrop.baselines.gp_regression import GPRegressor
+
+__all__ = ["GPRegressor"]

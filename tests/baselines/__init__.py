@@ -1,0 +1,1 @@
+"""Tests of the baselines: closed forms, best fits, and what they refuse."""
