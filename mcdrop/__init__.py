@@ -1,5 +1,8 @@
 """Monte Carlo dropout: honest uncertainty from any trained PyTorch network."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mcdrop.errors import (
     DataError,
     ExecutionError,
@@ -14,6 +17,9 @@ from mcdrop.errors import (
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sampler import MCDropout
 
+if TYPE_CHECKING:
+    from mcdrop import baselines, datasets, networks, plots, training
+
 __all__ = [
     "ClassificationPredictive",
     "DataError",
@@ -27,4 +33,16 @@ __all__ = [
     "RegressionPredictive",
     "SilentDropoutWarning",
     "TrainingError",
+    "baselines",
+    "datasets",
+    "networks",
+    "plots",
+    "training",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a submodule when it is first asked for, so that `import mcdrop` stays light."""
+    if name in {"baselines", "datasets", "networks", "plots", "training"}:
+        return import_module(f"mcdrop.{name}")
+    raise AttributeError(f"module 'mcdrop' has no attribute {name!r}")

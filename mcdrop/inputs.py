@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mcdrop.errors import InputError
@@ -54,8 +55,8 @@ class Batch:
         return self.map(lambda tensor: tensor.clone(), start=self.start, size=self.size)
 
     def repeated(self, rows: int) -> "Batch":
-        """Return so many rows, taken from the front and repeated when there are fewer."""
-        index = torch.arange(rows) % self.size
+        """Return so many rows, taken from the front, each repeated in place when there are fewer."""
+        index = torch.arange(rows) * min(self.size, rows) // rows
         return self.map(lambda tensor: tensor[index.to(tensor.device)], start=0, size=rows)
 
     def split(self, rows: int) -> Iterator["Batch"]:
@@ -101,10 +102,10 @@ def open_stream(x: Any, *, device: torch.device, dtype: torch.dtype) -> Stream:
     Raises:
         InputError: If there are no rows, rows do not match, or values are NaN or no numbers.
     """
-    if isinstance(x, Tensor | np.ndarray | tuple | Mapping) or _is_nested_numbers(x):
+    if isinstance(x, Tensor | tuple | Mapping) or hasattr(x, "__array__") or _is_nested_list(x):
         block = _block(x, 0, device, dtype)
         return Stream(block, iter([block]), block.size)
-    if not isinstance(x, Iterable):
+    if not isinstance(x, Iterable) or isinstance(x, str | bytes):
         raise InputError(
             f"x must be a tensor, an array, a tuple or dict of them, or a DataLoader, got {type(x).__name__}; "
             "for example torch.as_tensor(values)"
@@ -116,30 +117,43 @@ def open_stream(x: Any, *, device: torch.device, dtype: torch.dtype) -> Stream:
     return Stream(first, chain([first], blocks), None)
 
 
-def _is_nested_numbers(x: Any) -> bool:
-    """Whether x is a plain list of numbers, or of lists of numbers, rather than of batches."""
-    while isinstance(x, list) and x:
-        x = x[0]
-    return isinstance(x, int | float | np.number)
+def _is_nested_list(x: Any) -> bool:
+    """Whether x is a list of numbers, or of lists of numbers, rather than of batches."""
+    first = x
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    return isinstance(x, list) and isinstance(first, int | float | np.number)
 
 
 def _loader_blocks(loader: Iterable[Any], device: torch.device, dtype: torch.dtype) -> Iterator[Batch]:
     start = 0
-    for item in loader:
+    with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed for its workers when it starts
+        items = iter(loader)
+    for item in items:
         inputs = item[0] if isinstance(item, tuple | list) and len(item) > 0 else item
+        if isinstance(inputs, list) and all(isinstance(part, Tensor) for part in inputs):
+            inputs = tuple(inputs)  # a DataLoader makes lists of tuples: the net's several inputs
         block = _block(inputs, start, device, dtype)
         yield block
         start += block.size
 
 
 def _block(x: Any, start: int, device: torch.device, dtype: torch.dtype) -> Batch:
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
     if isinstance(x, Mapping):
-        args, kwargs = (), {str(name): _tensor(value, str(name), device, dtype) for name, value in x.items()}
+        kwargs = {str(k): _tensor(value, f"x[{k!r}]", start, device, dtype) for k, value in x.items()}
+    elif isinstance(x, tuple):
+        args = tuple(_tensor(value, f"x[{i}]", start, device, dtype) for i, value in enumerate(x))
     else:
-        values = x if isinstance(x, tuple) else (x,)
-        args, kwargs = tuple(_tensor(value, f"x[{i}]", device, dtype) for i, value in enumerate(values)), {}
+        args = (_tensor(x, "x", start, device, dtype),)
     lengths = {len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)}
-    if not lengths or 0 in lengths:
+    if not lengths:
+        raise InputError(
+            f"x must hold at least one tensor or array, got none in {type(x).__name__}; "
+            "rows come on the first axis, for example torch.as_tensor(values)"
+        )
+    if 0 in lengths:
         raise InputError("x must hold at least one row, got none; check what was passed or filtered before")
     if len(lengths) > 1:
         raise InputError(
@@ -148,11 +162,11 @@ def _block(x: Any, start: int, device: torch.device, dtype: torch.dtype) -> Batc
     return Batch(args, kwargs, start, lengths.pop())
 
 
-def _tensor(value: Any, name: str, device: torch.device, dtype: torch.dtype) -> Any:
+def _tensor(value: Any, name: str, start: int, device: torch.device, dtype: torch.dtype) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value  # an option of the forward, not data
     try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        tensor = value if isinstance(value, Tensor) else _from_array(np.asarray(value))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{name} must be numbers in a tensor or a rectangular array, got {type(value).__name__}: {error}"
@@ -161,17 +175,23 @@ def _tensor(value: Any, name: str, device: torch.device, dtype: torch.dtype) -> 
         raise InputError(f"{name} must have its rows on the first axis, got a single number; wrap it in a list")
     if tensor.is_floating_point():
         tensor = tensor.to(device=device, dtype=dtype)
-        _refuse_nan(tensor, name)
+        _refuse_nan(tensor, name, start)
         return tensor
     return tensor.to(device)
 
 
-def _refuse_nan(tensor: Tensor, name: str) -> None:
+def _from_array(array: NDArray[Any]) -> Tensor:
+    """Make a tensor of an array; one that torch cannot share memory with is copied."""
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.as_tensor(np.require(native, requirements=["C", "W"]))
+
+
+def _refuse_nan(tensor: Tensor, name: str, start: int) -> None:
     if tensor.numel() == 0 or not bool(torch.isnan(tensor).any()):
         return
     bad = torch.isnan(tensor).flatten(1).any(1) if tensor.dim() > 1 else torch.isnan(tensor)
-    rows = bad.nonzero().flatten().tolist()
+    rows = (bad.nonzero().flatten() + start).tolist()
     shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
     raise InputError(
-        f"{name} must not hold NaN, got it in {len(rows)} of {len(tensor)} rows ({shown}); drop or impute these rows"
+        f"{name} must not hold NaN, got it in {len(rows)} of {len(tensor)} rows ({shown}); drop or impute them"
     )

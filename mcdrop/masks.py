@@ -98,16 +98,19 @@ class RowLayout:
 
     Attributes:
         axis: The axis that grows with the batch.
-        repeats: How many entries of that axis belong to one row (attention heads folded into the batch,
-            say); they lie next to each other.
+        repeats: How many entries of that axis belong to one row (attention heads folded into the batch, say).
+        interleaved: Whether these entries lie as many apart as there are rows (a batch folded into the time before
+            it, say), and not next to each other.
     """
 
     axis: int = 0
     repeats: int = 1
+    interleaved: bool = False
 
     def split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the lengths before and after the row axis, the repeats leading the second."""
-        return shape[: self.axis], (self.repeats, *shape[self.axis + 1 :])
+        """Return the lengths before and after the place of the rows, the repeats on the side where they lie."""
+        before, after = shape[: self.axis], shape[self.axis + 1 :]
+        return ((*before, self.repeats), after) if self.interleaved else (before, (self.repeats, *after))
 
 
 def mask_words(
@@ -135,14 +138,14 @@ def mask_words(
     if layout is None:
         return bits.shared(passes, math.prod(shape)).reshape(len(passes), *shape)
     before, after = layout.split(shape)
-    width = math.prod(before) * math.prod(after)
+    width, place = math.prod(before) * math.prod(after), 1 + len(before)
     if independent:
         words = bits.by_row(passes, rows, width).reshape(len(passes), len(rows), *before, *after)
-        return np.moveaxis(words, 1, 1 + layout.axis).reshape(len(passes), *shape)
+        return np.moveaxis(words, 1, place).reshape(len(passes), *shape)
     words = bits.shared(passes, width).reshape(len(passes), *before, *after)
     if layout.repeats == 1:
         return words
-    tiled = np.expand_dims(words, 1 + layout.axis).repeat(len(rows), axis=1 + layout.axis)
+    tiled = np.expand_dims(words, place).repeat(len(rows), axis=place)
     return tiled.reshape(len(passes), *shape)
 
 

@@ -39,8 +39,9 @@ class Moments:
     def of(cls, values: Tensor) -> Self:
         """Return the moments of values of shape (C, n, ...) over their first axis."""
         wide = values.detach().to("cpu", torch.float64)
-        mean = wide.mean(dim=0)
-        return cls(len(wide), mean, (wide - mean).square().sum(dim=0))
+        offset = wide - wide[0]  # exactly 0 where the passes are equal, whatever rounding a mean would add
+        mean = offset.mean(dim=0)
+        return cls(len(wide), wide[0] + mean, (offset - mean).square().sum(dim=0))
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both parts together."""

@@ -169,12 +169,15 @@ def co2_mlp(
 ) -> nn.Sequential:
     r"""Build the tutorial's CO2 perceptron (section 5.2): dropout after every hidden activation.
 
-    With torch's default weights (`kinks=None`), unit j of the first layer, $\phi(w_j x + b_j)$, bends at
-    $-b_j / w_j$, and since both numbers are drawn from the same interval, half of these kinks fall within one
-    unit of zero: the net starts almost straight over the outer data and needs hundreds of thousands of steps to
-    follow a fast series such as 22 seasons. With `kinks=(low, high)` the first layer is
-    $\phi(\pm s (x - c_j))$ with $s$ the slope and one center $c_j$ drawn in each of equally many cells of
-    [low, high]: the bends start spread evenly over the data, and gradient descent need not carry them there.
+    With torch's default weights (`kinks=None`) unit j of the first layer, $\phi(w_j x + b_j)$, bends at
+    $-b_j / w_j$, and half of these kinks fall within one unit of zero: over the outer data the net starts almost
+    straight, and it takes hundreds of thousands of steps to follow a fast series such as 22 seasons. With
+    `kinks=(low, high)` the first layer starts as $\phi(s |x - m| - s |c_j - m|)$ on its own side of the middle
+    $m$ of the range, with $s$ the slope and one kink $c_j$ in each of equally many cells of [low, high]. Spread
+    kinks spare gradient descent the work of carrying them there. Facing outward, a ReLU unit is silent until
+    its kink and never far beyond it, so the dropout noise of the ramps, $\frac{p}{1-p} \sum_j w_j^2 (x - c_j)^2$
+    for outgoing weights $w_j$, stays a fraction of what ramps across the whole range would give; a pass then
+    can carry fine detail. Beyond the data all units are on, and the spread grows with the distance.
 
     Args:
         inputs: Numbers per example.
@@ -182,8 +185,8 @@ def co2_mlp(
         outputs: Number of outputs.
         p: Rate of the dropout after every hidden activation, in [0, 1].
         activation: Nonlinearity after every hidden layer.
-        kinks: Range of the inputs over which the first layer's kinks are spread, or None for torch's default
-            weights, as in the tutorial.
+        kinks: Range of the inputs (low, high) over which the first layer's kinks are spread, or None for
+            torch's default weights, as in the tutorial. With several inputs, the same range for each.
         slope: Length of each first-layer weight vector when `kinks` is given, in units of 1 / input. A TanH
             unit bends over about 2 / slope, which should be no longer than the finest detail of the data.
         seed: Of the initial weights; the global generator is not moved.
@@ -215,19 +218,19 @@ def co2_mlp(
 
 
 def _spread_kinks(layer: nn.Module, kinks: tuple[float, float], slope: float) -> None:
-    """Aim the layer's units in random directions, their kinks stratified over the range in every input."""
+    """Give every unit a kink of its own in the range, stratified in every input, and turn it outward."""
     low, high = kinks
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"kinks must be a finite range (low, high) with low < high, got {kinks}; pass x's range")
+        raise InputError(f"kinks must be finite (low, high) with low < high, got {kinks}; pass the range of x")
     if not (math.isfinite(slope) and slope > 0):
         raise InputError(f"slope must be a positive number, got {slope}; pass for example slope=1.0")
     assert isinstance(layer, nn.Linear)
     width, inputs = layer.weight.shape
     cells = torch.stack([torch.randperm(width) for _ in range(inputs)], dim=1)
-    centers = low + (high - low) * (cells + torch.rand(width, inputs)) / width
+    offsets = (high - low) * ((cells + torch.rand(width, inputs)) / width - 0.5)
     with torch.no_grad():
-        layer.weight.copy_(slope * nn.functional.normalize(torch.randn(width, inputs), dim=1))
-        layer.bias.copy_(-(layer.weight * centers).sum(dim=1))
+        layer.weight.copy_(slope * nn.functional.normalize(offsets, dim=1))
+        layer.bias.copy_(-(layer.weight * (offsets + (low + high) / 2)).sum(dim=1))
 
 
 def _activation(name: str) -> Callable[[], nn.Module]:

@@ -13,6 +13,8 @@ __all__ = ["LogitReader", "Outputs"]
 Outputs = Literal["logits", "probabilities"]
 """What a classifier returns: softmax inputs, or softmax outputs."""
 
+_ROUNDING = 0.02  # how far sums of probabilities may be from 1: half precision is this coarse over many classes
+
 
 @dataclass(frozen=True, slots=True)
 class LogitReader:
@@ -69,6 +71,11 @@ def _to_logits(probs: Tensor) -> Tensor:
     if not bool(((values >= -1e-6) & (values <= 1 + 1e-4)).all()):
         raise NetError(
             "outputs='probabilities' needs outputs in [0, 1], got values outside; softmax inputs are outputs='logits'"
+        )
+    if values.shape[-1] > 1 and not bool(((values.sum(dim=-1) - 1).abs() < _ROUNDING).all()):
+        raise NetError(
+            "outputs='probabilities' needs outputs that sum to 1 over the classes, got other sums; for independent "
+            "labels wrap one label at a time, and check that class_axis names the classes"
         )
     if values.shape[-1] == 1:
         return torch.logit(values, eps=1e-15)

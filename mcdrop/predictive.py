@@ -18,7 +18,7 @@ __all__ = ["ClassificationPredictive", "RegressionPredictive"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RegressionPredictive:
     """Mean and spread of a regression model at N points.
 
@@ -72,7 +72,14 @@ class RegressionPredictive:
             )
         sigma = np.asarray(noise, dtype=np.float64)
         if not np.all(sigma >= 0):
-            raise InputError(f"noise_std must be >= 0, got {noise!r}; give it in units of y")
+            raise InputError(f"noise_std must be >= 0, got {sigma.min():g} among its values; give it in units of y")
+        try:
+            sigma = np.broadcast_to(sigma, self.std.shape)
+        except ValueError as error:
+            raise InputError(
+                f"noise_std must broadcast to the mean's shape {self.std.shape}, got shape {sigma.shape}; "
+                "give one number, or one per predicted value"
+            ) from error
         return np.sqrt(self.std**2 + sigma**2)
 
     def quantile(self, q: ArrayLike, *, noise_std: ArrayLike | None = None) -> Floats:
@@ -121,7 +128,7 @@ class RegressionPredictive:
         return lower, upper
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassificationPredictive:
     """Class probabilities of a classifier at N points, and how the passes disagree about them.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mcdrop.arguments import check_choice, check_count
 from mcdrop.errors import InputError, NetError
-from mcdrop.execution import Execution, Masks, Run, structural_twin, survey
+from mcdrop.execution import PROBE_ROWS, Execution, Masks, Run, structural_twin, survey
 from mcdrop.inputs import Stream, open_stream
 from mcdrop.moments import ClassMoments, Moments
 from mcdrop.outputs import LogitReader, Outputs
@@ -107,7 +107,7 @@ class MCDropout(Generic[Predictive]):
             NetError: If the net refuses the inputs.
         """
         stream = self._open(x)
-        return survey(structural_twin(self.net), next(stream.first.split(3))).sites
+        return survey(structural_twin(self.net), next(stream.first.split(PROBE_ROWS))).sites
 
     def predict(
         self,

@@ -23,6 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from mcdrop.errors import NetError
+from mcdrop.fused import unfold
 from mcdrop.masks import RowLayout
 
 __all__ = ["DropoutCall", "Interception", "Site", "SiteTable", "affine_noise", "declared_rate"]
@@ -135,12 +137,14 @@ def _read(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DropoutCa
     names = ("input", "p", "training", "inplace")
     given = dict(zip(names, args, strict=False)) | kwargs
     kind, inplace = _INTERCEPTED[func]
-    rate = given.get("p", given.get("dropout_p", 0.5))
+    rate = float(given.get("p", 0.5))
+    if not 0 <= rate <= 1:
+        raise NetError(f"dropout rates must lie in [0, 1], got p={rate:g} in a call of {kind}; mend the net's rate")
     return DropoutCall(
         func=func,
         kind=kind,
         input=given["input"],
-        rate=float(rate),
+        rate=rate,
         inplace=bool(given.get("inplace", inplace)),
         training=bool(given.get("training", given.get("train", True))),
     )
@@ -174,6 +178,10 @@ class Interception(TorchFunctionMode):
         """Divert dropout, let everything else pass."""
         if func in _INTERCEPTED:
             return self._on_site(_read(func, args, kwargs or {}))
+        unfolded = unfold(func, args, kwargs or {})
+        if unfolded is not None:
+            with self:  # a mode is off inside its own handler; on again, it sees the dropout inside the fused call
+                return unfolded()
         return self.other(func, args, kwargs or {})
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

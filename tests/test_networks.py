@@ -86,14 +86,21 @@ def test_every_size_and_rate_is_a_parameter():
     assert lenet(conv_p=0.1, p=0.3).dropout1.p == 0.1
 
 
-@pytest.mark.parametrize("inputs", [1, 2])
-def test_kinks_are_spread_evenly_over_the_range(inputs):
-    layer = co2_mlp(inputs=inputs, hidden=(100, 4), kinks=(-2.0, 3.0), slope=5.0)[0]
-    assert torch.allclose(layer.weight.norm(dim=1), torch.tensor(5.0))
-    if inputs == 1:
-        centers = (-layer.bias / layer.weight[:, 0]).sort().values
-        cells = torch.linspace(-2.0, 3.0, 101)
-        assert bool(((centers >= cells[:-1] - 1e-5) & (centers <= cells[1:] + 1e-5)).all())
+def test_kinks_are_spread_evenly_over_the_range():
+    layer = co2_mlp(hidden=(100, 4), kinks=(-2.0, 3.0), slope=5.0)[0]
+    centers = (-layer.bias / layer.weight[:, 0]).sort().values
+    cells = torch.linspace(-2.0, 3.0, 101)
+    assert bool(((centers >= cells[:-1] - 1e-5) & (centers <= cells[1:] + 1e-5)).all())
+    assert torch.allclose(layer.weight.abs(), torch.tensor(5.0))
+
+
+@pytest.mark.parametrize("inputs", [1, 3])
+def test_kinked_units_face_outward(inputs):
+    net = co2_mlp(inputs=inputs, hidden=(100, 4), kinks=(-2.0, 3.0))
+    middle, far = torch.full((1, inputs), 0.5), 100 * torch.eye(inputs)
+    assert torch.all(net[:2](middle) == 0)
+    on = (net[:2](far) > 0).float().mean() + (net[:2](-far) > 0).float().mean()
+    assert on == pytest.approx(1.0, abs=0.15 if inputs > 1 else 0.0)
 
 
 @pytest.mark.parametrize("build", BUILDERS)

@@ -1,24 +1,27 @@
 """What is known of a net before its passes run: its sites, where rows lie in them, and what a pass costs in memory.
 
 Two cheap forward passes over two and three rows tell it: an axis inside the net that grows from 2k to 3k holds
-the rows, k entries each.
+the rows, k entries each. Where k > 1, a third pass with another first row tells which k entries are the first row's.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mcdrop.errors import NetError
+from mcdrop.errors import McdropError, NetError
 from mcdrop.inputs import Batch
 from mcdrop.masks import RowLayout
 from mcdrop.sites import DropoutCall, Interception, Site, SiteTable, declared_rate
 
-__all__ = ["Plan", "run_net", "survey"]
+__all__ = ["PROBE_ROWS", "Plan", "run_net", "survey"]
+
+PROBE_ROWS = 256
+"""Rows that a net is surveyed with when it refuses two or three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def survey(twin: nn.Module, block: Batch) -> Plan:
         NetError: If the net refuses the inputs.
     """
     try:
-        plan = _Survey(twin, block.repeated(3)).plan(_Survey(twin, block.repeated(2)))
+        two = block.repeated(2)  # the same rows in both, so that what depends on their content stays the same
+        plan = _Survey(twin, two.repeated(3)).plan(_Survey(twin, two))
     except NetError:  # a net for one batch size, or inputs it can't take: its own batch will tell
         plan = _Survey(twin, block).plan(None)
     return plan
@@ -82,11 +86,12 @@ def run_net(twin: nn.Module, batch: Batch) -> Tensor:
     """
     try:
         output = twin(*batch.args, **batch.kwargs)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        if isinstance(error, NetError):
-            raise
+    except McdropError:
+        raise
+    except Exception as error:  # whatever a user's forward may raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise NetError(
-            f"the net refused inputs of shape {batch.describe()}: {' '.join(str(error).split())[:300]}; "
+            f"the net refused inputs of shape {batch.describe()}: {reason}; "
             "give inputs of the shape and type it was trained on, rows first"
         ) from error
     if not isinstance(output, Tensor):
@@ -106,7 +111,10 @@ class _Survey:
     """One forward pass in which dropout is the identity and every call leaves a record."""
 
     def __init__(self, twin: nn.Module, batch: Batch) -> None:
-        self.batch = batch.cloned()
+        self.twin, self.given = twin, batch
+        self.changed: _Survey | None = None
+        with torch.inference_mode(False):  # tensors made in inference mode do not count what is written to them
+            self.batch = batch.cloned()
         self.calls: list[tuple[str, DropoutCall, tuple[int, ...]]] = []
         self.prefix = self.suffix = self.widest = self.widest_noisy = 0
         self.path: list[str] = []
@@ -114,7 +122,6 @@ class _Survey:
         with torch.no_grad(), self._paths(twin), _Accountant(self):
             run_net(twin, self.batch)
         self.mutated = versions != [tensor._version for tensor in self.batch.tensors()]
-        self.twin = twin
 
     def on_site(self, call: DropoutCall) -> Any:
         self.calls.append((self.path[-1] if self.path else "", call, call.mask_shape))
@@ -145,10 +152,32 @@ class _Survey:
                 handle.remove()
 
     def _leave(self) -> None:
-        self.path.pop()
+        if self.path:  # empty when another hook raised before this module's name was put on top
+            self.path.pop()
 
     def signature(self) -> list[tuple[str, str]]:
         return [(module, call.kind) for module, call, _ in self.calls]
+
+    def _interleaved(self, index: int, layout: RowLayout | None) -> RowLayout | None:
+        """Look where the first row lies when it has several entries."""
+        if layout is None or layout.repeats == 1 or self.batch.size < 2:
+            return layout
+        if self.changed is None:
+            try:
+                self.changed = _Survey(
+                    self.twin, self.given.map(_with_another_first_row, start=0, size=self.batch.size)
+                )
+            except NetError:
+                self.changed = self
+        if self.changed.signature() != self.signature():
+            return layout
+        before, after = self.calls[index][1].input, self.changed.calls[index][1].input
+        if before.shape != after.shape:
+            return layout
+        moved = (before != after).movedim(layout.axis, 0).flatten(1).any(1)
+        far = bool(moved[layout.repeats :].any())
+        apart = moved.reshape(layout.repeats, self.batch.size)[:, 1:].any()
+        return replace(layout, interleaved=far and not bool(apart))
 
     def plan(self, smaller: "_Survey | None") -> Plan:
         rows = self.batch.size
@@ -156,7 +185,7 @@ class _Survey:
         fired = []
         for index, (module, call, shape) in enumerate(self.calls):
             before = smaller.calls[index][2] if smaller is not None and same else None
-            layout = _layout(shape, rows, before)
+            layout = self._interleaved(index, _layout(shape, rows, before))
             fired.append(
                 Site(
                     index=index,
@@ -200,7 +229,19 @@ def _layout(shape: tuple[int, ...], rows: int, smaller: tuple[int, ...] | None) 
     grown = [axis for axis, (a, b) in enumerate(zip(smaller, shape, strict=True)) if a != b]
     if len(grown) != 1 or shape[grown[0]] % rows:
         return None
-    return RowLayout(grown[0], shape[grown[0]] // rows)
+    repeats = shape[grown[0]] // rows
+    grows_with_rows = smaller[grown[0]] == repeats * (rows - 1)  # and not as pairs of rows do, say
+    return RowLayout(grown[0], repeats) if grows_with_rows else None
+
+
+def _with_another_first_row(tensor: Tensor) -> Tensor:
+    other = tensor.detach().clone()
+    if other.is_floating_point():
+        generator = torch.Generator().manual_seed(0)
+        other[0] += torch.randn(other[0].shape, generator=generator, device="cpu").to(other)
+    else:
+        other[0] = other[-1]  # whole numbers may be indices, so only another row's are sure to be allowed
+    return other
 
 
 def _one_row(shape: tuple[int, ...], layout: RowLayout | None) -> tuple[int, ...]:

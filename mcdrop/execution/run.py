@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mcdrop.arguments import check_choice, check_count
-from mcdrop.errors import NoDropoutError, SilentDropoutWarning
+from mcdrop.errors import NetError, NoDropoutError, SilentDropoutWarning
 from mcdrop.execution.noise import Masks, NoiseSource
-from mcdrop.execution.plan import survey
+from mcdrop.execution.plan import PROBE_ROWS, survey
 from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
 from mcdrop.execution.twin import structural_twin
 from mcdrop.inputs import Batch, Stream
@@ -20,8 +20,6 @@ from mcdrop.rng import check_seed
 from mcdrop.sites import SiteTable
 
 __all__ = ["Run"]
-
-_PROBE_ROWS = 256  # what a net is surveyed with when it refuses two or three rows
 
 
 class _Mergeable(Protocol):
@@ -73,10 +71,11 @@ class Run:
         self._passes, self._execution, self._chunk_size, self._progress = passes, execution, chunk_size, progress
         self._stream = stream
         self._twin = structural_twin(net)
-        plan = survey(self._twin, next(stream.first.split(batch_size or _PROBE_ROWS)))
+        plan = survey(self._twin, next(stream.first.split(batch_size or PROBE_ROWS)))
         _require_noise(self._twin, plan.sites)
         self._noise = NoiseSource(plan, check_seed(seed), masks)
         self._batch_size = batch_size or default_batch_size(plan)
+        self._trailing: torch.Size | None = None
 
     def samples(self) -> Tensor:
         """Return all passes, shape (T, N, ...), on the CPU."""
@@ -144,6 +143,12 @@ class Run:
             execution=self._execution,
             chunk_size=self._chunk_size,
         ):
+            if self._trailing not in (None, output.shape[2:]):
+                raise NetError(
+                    f"the net must give rows of one shape, got {tuple(self._trailing or ())} for some and "
+                    f"{tuple(output.shape[2:])} for others; predict inputs of different lengths in calls of their own"
+                )
+            self._trailing = output.shape[2:]
             yield output
             advance(len(output))
 
@@ -175,5 +180,5 @@ def _require_noise(twin: nn.Module, sites: SiteTable) -> None:
 
 
 def _warn(message: str) -> None:
-    # Up through _require_noise, Run.__init__ and MCDropout's own methods to the user's call.
-    warnings.warn(message, SilentDropoutWarning, stacklevel=6)
+    # Up through _require_noise, Run.__init__ and MCDropout's own method to the user's call.
+    warnings.warn(message, SilentDropoutWarning, stacklevel=5)

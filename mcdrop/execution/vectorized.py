@@ -1,19 +1,23 @@
 """A chunk of passes at once with `torch.func.vmap`: what comes before the first site is computed once.
 
 Masks are drawn beforehand, at the shapes that the survey found, and enter as the mapped arguments; the inputs
-stay unmapped, and so does everything that depends on them alone.
+stay unmapped, and so does everything that depends on them alone. `vmap` cannot write a mapped mask into an unmapped
+tensor, so dropout in place gives a new tensor there, and a net that then reads the old one is refused.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_batchedtensor
+from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import ExecutionError
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import run_net
 from mcdrop.inputs import Batch
-from mcdrop.sites import DropoutCall, Interception, Site
+from mcdrop.sites import DropoutCall, Interception
 
 __all__ = ["run_vectorized"]
 
@@ -33,17 +37,18 @@ def run_vectorized(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes:
     Raises:
         ExecutionError: If `vmap` cannot run the net; the message says why.
     """
-    live = [site for site in noise.plan.fired if site.live]
-    drawn = [
-        noise.draw(site.index or 0, site, shape=site.batch_shape(batch.size), passes=passes, rows=batch.rows)
-        for site in live
-    ]
-    factors = [factor for factor, _ in drawn]
-    summands = {number: summand for number, (_, summand) in enumerate(drawn) if summand is not None}
+    expected = [(site.kind, site.rate, site.batch_shape(batch.size)) for site in noise.plan.fired]
+    drawn = {
+        number: noise.draw(number, site, shape=site.batch_shape(batch.size), passes=passes, rows=batch.rows)
+        for number, site in enumerate(noise.plan.fired)
+        if site.live
+    }
+    factors = {number: factor for number, (factor, _) in drawn.items()}
+    summands = {number: summand for number, (_, summand) in drawn.items() if summand is not None}
 
-    def one_pass(factors: list[Tensor], summands: dict[int, Tensor]) -> Tensor:
+    def one_pass(factors: dict[int, Tensor], summands: dict[int, Tensor]) -> Tensor:
         inputs = batch.cloned() if noise.plan.mutates_inputs else batch
-        with Interception(_Replay(live, factors, summands)):
+        with _Watch(_Replay(expected, factors, summands)):
             return run_net(twin, inputs)
 
     try:
@@ -60,17 +65,50 @@ _INSTEAD = "use execution='loop', or 'auto' to fall back to it"
 
 
 class _Replay:
-    """Gives each call the noise that was drawn for it."""
+    """Gives each call the noise that was drawn for it; remembers what should have been written over and was not."""
 
-    def __init__(self, live: list[Site], factors: list[Tensor], summands: dict[int, Tensor]) -> None:
-        self._live, self._factors, self._summands = live, factors, summands
+    def __init__(
+        self,
+        expected: list[tuple[str, float, tuple[int, ...]]],
+        factors: dict[int, Tensor],
+        summands: dict[int, Tensor],
+    ) -> None:
+        self._expected, self._factors, self._summands = expected, factors, summands
         self._next = 0
+        self._stale: dict[int, Tensor] = {}  # by address, and kept alive so that the address stays theirs
 
     def __call__(self, call: DropoutCall) -> Any:
+        number, self._next = self._next, self._next + 1
+        # The shape too: a mask drawn at another shape might broadcast, silently.
+        if self._expected[number : number + 1] != [(call.kind, call.rate, call.mask_shape)]:
+            raise ExecutionError(f"vectorized execution cannot run this net: its dropout calls vary; {_INSTEAD}")
         if call.rate == 0:
             return call.identity()
-        number, self._next = self._next, self._next + 1
-        site = self._live[number] if number < len(self._live) else None
-        if site is None or (site.kind, site.rate) != (call.kind, call.rate):
-            raise ExecutionError(f"vectorized execution cannot run this net: its dropout calls vary; {_INSTEAD}")
+        if call.inplace and not is_batchedtensor(call.input):
+            self._stale[call.input.untyped_storage().data_ptr()] = call.input
+            call = replace(call, inplace=False)
         return call.result(self._factors[number], self._summands.get(number))
+
+    def refuse_stale(self, values: Any) -> None:
+        """Refuse values that share memory with a tensor that should have been written over."""
+        if not self._stale:
+            return
+        for value in tree_leaves(values):
+            plain = isinstance(value, Tensor) and not is_batchedtensor(value)
+            if plain and value.untyped_storage().data_ptr() in self._stale:
+                raise ExecutionError(
+                    "vectorized execution cannot run this net: it reads a tensor by another name after dropout in "
+                    f"place; {_INSTEAD}"
+                )
+
+
+class _Watch(Interception):
+    """Replays dropout, and looks at what every other function reads."""
+
+    def __init__(self, replay: _Replay) -> None:
+        super().__init__(replay)
+        self._replay = replay
+
+    def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._replay.refuse_stale((args, kwargs))
+        return func(*args, **kwargs)

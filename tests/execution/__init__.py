@@ -1,0 +1,1 @@
+"""Tests of how passes run: every strategy equals the loop, and none leaves a trace."""

@@ -1,0 +1,212 @@
+"""Every accepted form of input gives the same rows; every other is refused in one line that says what to do."""
+
+from collections import UserDict
+
+import numpy as np
+import pytest
+import torch
+from laws import Call, mlp, randn, with_weights
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from mcdrop import InputError, MCDropout, NetError
+from mcdrop.inputs import open_stream
+
+X = randn(7, 3)
+NAMES = [f"row {i}" for i in range(7)]
+
+
+class Frame:
+    """Something that knows how to become an array, as tables do, and that iterates over its column names."""
+
+    def __array__(self, dtype=None, copy=None):
+        return X.numpy().astype(dtype or np.float64)
+
+    def __iter__(self):
+        return iter("abc")
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def stream(x, dtype=torch.float32):
+    return open_stream(x, device=torch.device("cpu"), dtype=dtype)
+
+
+FORMS = {
+    "tensor": X,
+    "float64 array": X.double().numpy(),
+    "float16 array": X.half().numpy(),
+    "other byte order": X.numpy().astype(">f8"),
+    "read-only array": read_only(X.numpy()),
+    "negative strides": np.ascontiguousarray(X.numpy()[::-1])[::-1],
+    "column order": np.asfortranarray(X.numpy()),
+    "list of lists": X.tolist(),
+    "list of tuples": [tuple(row) for row in X.tolist()],
+    "table": Frame(),
+    "tuple of one": (X,),
+    "dict": {"input": X},
+    "mapping": UserDict(input=X.numpy()),
+    "list of batches": [X[:4], X[4:]],
+    "batches of pairs": [(X[:4], torch.zeros(4)), (X[4:], torch.zeros(3))],
+    "batches of dicts": [{"input": X[:4]}, {"input": X[4:]}],
+    "batches of arrays": [X[:4].numpy(), X[4:].numpy()],
+    "generator": lambda: (X[i : i + 3] for i in range(0, 7, 3)),
+    "loader": DataLoader(TensorDataset(X), batch_size=3),
+    "loader with labels": DataLoader(TensorDataset(X, torch.arange(7)), batch_size=2),
+    "loader of rows": DataLoader(X, batch_size=5),
+    "loader of dicts": DataLoader([{"input": row} for row in X], batch_size=3),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_forms_are_the_same_rows(form):
+    model = MCDropout(with_weights(mlp()))
+    x = FORMS[form]() if form == "generator" else FORMS[form]
+    expected = model.sample(X, passes=3)
+    exact = "float16" not in form
+    torch.testing.assert_close(
+        model.sample(x, passes=3), expected, rtol=1e-5 if exact else 1e-2, atol=1e-5 if exact else 1e-2
+    )
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_several_inputs_in_a_tuple_or_from_a_loader(nested):
+    net = with_weights(
+        Call(
+            lambda self, a, b, scale=1.0: self.drop(self.layer(a) + b) * scale,
+            layer=nn.Linear(3, 2),
+            drop=nn.Dropout(0.5),
+        )
+    )
+    b = randn(7, 2, seed=5)
+    expected = MCDropout(net).sample((X, b), passes=3)
+    if nested:
+        loader = DataLoader([((X[i], b[i]), 0) for i in range(7)], batch_size=4)
+        torch.testing.assert_close(MCDropout(net).sample(loader, passes=3), expected)
+    else:
+        torch.testing.assert_close(MCDropout(net).sample({"a": X, "b": b, "scale": 2.0}, passes=3), 2 * expected)
+        torch.testing.assert_close(MCDropout(net).sample((X, b, None or 1.0), passes=3), expected)
+
+
+def test_floats_take_the_nets_type_and_integers_stay():
+    block = stream((X.double(), torch.arange(7), torch.ones(7, dtype=torch.bool)), dtype=torch.float16).first
+    assert [t.dtype for t in block.tensors()] == [torch.float16, torch.int64, torch.bool]
+    assert stream([[1, 2], [3, 4]]).first.args[0].dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_net_of_any_type_takes_numpys_doubles(dtype):
+    model = MCDropout(with_weights(mlp()).to(dtype))
+    assert model.sample(X.double().numpy(), passes=2).dtype == dtype
+    pred = model.predict(X.double().numpy(), passes=2, keep_samples=True)
+    assert pred.mean.dtype == pred.std.dtype == np.float64
+    assert pred.samples.dtype == (np.float64 if dtype == torch.float64 else np.float32)
+
+
+def test_batches_are_cut_in_order_and_numbered_over_the_whole_input():
+    opened = stream(DataLoader(X, batch_size=5))
+    parts = [part for block in opened.blocks for part in block.split(2)]
+    assert [list(part.rows) for part in parts] == [[0, 1], [2, 3], [4], [5, 6]]
+    assert torch.equal(torch.cat([part.args[0] for part in parts]), X)
+    assert opened.total is None
+    assert stream(X).total == 7
+
+
+def test_probing_rows_are_taken_from_the_front_and_repeated_when_few():
+    block = stream((X, torch.arange(7))).first
+    assert block.repeated(2).args[1].tolist() == [0, 1]
+    assert set(stream(X[:1]).first.repeated(3).args[0][:, 0].tolist()) == {X[0, 0].item()}
+    assert block.repeated(3).size == 3
+
+
+def test_a_generator_is_read_lazily():
+    read = []
+
+    def batches():
+        for i in range(3):
+            read.append(i)
+            yield X
+
+    opened = stream(batches())
+    assert read == [0]
+    assert len(list(opened.blocks)) == 3
+
+
+def test_a_loader_does_not_move_the_global_generator():
+    model, state = MCDropout(mlp()), torch.get_rng_state()
+    model.predict(DataLoader(X, batch_size=2), passes=2)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def holes(*rows):
+    x = X.clone()
+    for row in rows:
+        x[row, 1] = float("nan")
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.empty(0, 3), "must hold at least one row, got none"),
+        (np.empty((0, 3)), "must hold at least one row, got none"),
+        ([], "at least one row, got a loader without batches"),
+        (iter([]), "got a loader without batches"),
+        ([X, torch.empty(0, 3)], "must hold at least one row, got none"),
+        ((), "at least one tensor or array, got none in tuple"),
+        ({}, "at least one tensor or array, got none in dict"),
+        ((1.0, 2.0), "at least one tensor or array, got none in tuple"),
+        (torch.tensor(3.0), "must have its rows on the first axis, got a single number"),
+        (np.float32(3.0), "must have its rows on the first axis, got a single number"),
+        (3.0, "must be a tensor, an array, .* got float"),
+        (None, "must be a tensor, an array, .* got NoneType"),
+        ("abc", "must be a tensor, an array, .* got str"),
+        (TensorDataset(X), "or a DataLoader, got TensorDataset"),
+        ([[1.0, 2.0], [3.0]], "rectangular array"),
+        (np.array([["a", "b"]]), "must be numbers"),
+        (np.array([{}, None]), "must be numbers"),
+        ((X, X[:5]), r"same number of rows, got \[5, 7\]"),
+        ({"a": X, "b": X[:5]}, r"same number of rows, got \[5, 7\]"),
+        (holes(2), r"x must not hold NaN, got it in 1 of 7 rows \(2\)"),
+        (holes(2).numpy(), r"x must not hold NaN, got it in 1 of 7 rows \(2\)"),
+        (holes(*range(7)), r"in 7 of 7 rows \(0, 1, 2, 3, 4, \.\.\.\)"),
+        ((X, holes(1, 4)), r"x\[1\] must not hold NaN, got it in 2 of 7 rows \(1, 4\)"),
+        ({"a": holes(6)}, r"x\['a'\] must not hold NaN, got it in 1 of 7 rows \(6\)"),
+        (DataLoader(holes(5), batch_size=4), r"in 1 of 3 rows \(5\)"),
+        (torch.full((4,), float("nan")), "in 4 of 4 rows"),
+    ],
+)
+def test_unusable_inputs_are_refused_in_one_line(x, message):
+    for call in (MCDropout(mlp()).predict, MCDropout(mlp()).sample, MCDropout(mlp()).sites):
+        if call.__name__ == "sites" and isinstance(x, list | DataLoader):
+            continue  # looks at the first batch alone
+        if not (call.__name__ == "sample" and hasattr(x, "__next__")):
+            with pytest.raises(InputError, match=message) as caught:
+                call(x)
+            assert "\n" not in str(caught.value)
+
+
+def test_infinity_is_data():
+    """A mask may hold it; whether the net can take it shows in the outputs."""
+    x = X.clone()
+    x[3] = float("inf")
+    with pytest.raises(NetError, match=r"finite outputs, got NaN or infinity in 1 of 7 rows \(3\)"):
+        MCDropout(with_weights(mlp())).predict(x)
+
+
+@pytest.mark.parametrize("x", [randn(7, 4), randn(7), randn(7, 3, 3, 3)[..., 0, :2], torch.arange(21).reshape(7, 3)])
+def test_shapes_and_types_that_the_net_refuses_are_named(x):
+    with pytest.raises(NetError) as caught:
+        MCDropout(mlp()).predict(x)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(("the net refused inputs of shape", "the net must return one row"))
+
+
+def test_options_of_the_forward_reach_it():
+    net = Call(lambda self, x, mode, scale: self.drop(x) * scale if mode == "scaled" else None, drop=nn.Dropout(0.5))
+    samples = MCDropout(net).sample((torch.ones(3, 4), "scaled", 10), passes=4)
+    assert set(samples.unique().tolist()) == {0.0, 20.0}

@@ -1,0 +1,95 @@
+"""Streaming statistics equal those of the whole, however it is cut and merged."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcdrop.moments import ClassMoments, Moments
+
+
+@st.composite
+def cut_values(draw):
+    count = draw(st.integers(2, 30))
+    offset = draw(st.sampled_from([0.0, 1.0, -1e6, 1e9]))
+    scale = draw(st.sampled_from([1e-3, 1.0, 1e4]))
+    values = offset + scale * np.random.default_rng(draw(st.integers(0, 99))).standard_normal((count, 3, 2))
+    cuts = sorted(draw(st.sets(st.integers(1, count - 1))))
+    return values, cuts, scale, draw(st.randoms(use_true_random=False))
+
+
+def merged(parts, random):
+    """Merge neighbors in any order, and either way round."""
+    while len(parts) > 1:
+        i = random.randrange(len(parts) - 1)
+        a, b = parts[i : i + 2] if random.random() < 0.5 else parts[i : i + 2][::-1]
+        parts[i : i + 2] = [a.merge(b)]
+    return parts[0]
+
+
+@given(cut_values())
+@settings(max_examples=60, deadline=None)
+def test_any_cut_and_merge_order_gives_numpys_mean_and_std(case):
+    values, cuts, scale, random = case
+    moments = merged([Moments.of(torch.from_numpy(part)) for part in np.split(values, cuts)], random)
+    rounding = 1e-9 * scale + 1e-14 * np.abs(values).max()
+    assert moments.count == len(values)
+    np.testing.assert_allclose(moments.mean.numpy(), values.mean(axis=0), rtol=0, atol=rounding)
+    np.testing.assert_allclose(moments.std.numpy(), values.std(axis=0, ddof=1), rtol=1e-9, atol=10 * rounding)
+
+
+def test_a_large_offset_costs_no_precision():
+    """At 1e9 the naive mean of squares would have no digit left of a variance of 1."""
+    noise = torch.randn(4000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    parts = [Moments.of(part[:, None] + 1e9) for part in noise.split(7)]
+    moments = parts[0]
+    for part in parts[1:]:
+        moments = moments.merge(part)
+    assert moments.std.item() == pytest.approx(noise.std().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_equal_values_have_no_spread_at_all(dtype):
+    values = torch.full((7, 3), 0.1, dtype=dtype)
+    moments = Moments.of(values).merge(Moments.of(values[:2])).merge(Moments.of(values))
+    assert (moments.std == 0).all()
+    assert (moments.mean == values[0].double()).all()
+
+
+def test_half_precision_is_added_up_in_double():
+    values = torch.tensor([[1.0], [1.0078125]] * 3000).bfloat16()
+    assert Moments.of(values).mean.item() == pytest.approx(1.00390625, abs=1e-12)
+
+
+def test_one_pass_has_no_spread_yet():
+    moments = Moments.of(torch.ones(1, 3))
+    assert torch.isnan(moments.std).all()
+
+
+def test_values_keep_no_graph():
+    assert not Moments.of(torch.ones(3, 2, requires_grad=True)).mean.requires_grad
+
+
+@given(st.integers(0, 99), st.sets(st.integers(1, 19)), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_class_statistics_are_those_of_all_passes_together(seed, cuts, random):
+    logits = 3 * torch.randn(20, 4, 5, generator=torch.Generator().manual_seed(seed))
+    parts = [ClassMoments.of(part) for part in torch.tensor_split(logits, sorted(cuts))]
+    moments = merged(parts, random)
+    z = logits.double().numpy()
+    probs = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    entropies = -(probs * np.log(probs)).sum(-1)
+    for ours, values in ((moments.logits, z), (moments.probs, probs), (moments.entropy, entropies)):
+        np.testing.assert_allclose(ours.mean.numpy(), values.mean(0), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(ours.std.numpy(), values.std(0, ddof=1), rtol=1e-9, atol=1e-12)
+    votes = np.stack([np.bincount(column, minlength=5) for column in z.argmax(-1).T])
+    assert (moments.votes.numpy() == votes).all()
+    assert (moments.votes.sum(-1) == 20).all()
+
+
+def test_extreme_logits_stay_finite():
+    moments = ClassMoments.of(torch.tensor([[[1e4, -1e4, 0.0]], [[-1e4, 1e4, 0.0]]]))
+    assert torch.isfinite(moments.entropy.mean).all()
+    assert moments.probs.mean.tolist() == [[0.5, 0.5, 0.0]]
+    assert moments.entropy.mean.item() == pytest.approx(0.0, abs=1e-12)
