@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+import mcdrop
 from mcdrop.datasets import files, load_co2, load_digits
 from mcdrop.errors import DataError
 
@@ -80,4 +81,4 @@ def test_files_are_found_inside_an_installed_package_and_beside_a_checkout(tmp_p
 
 
 def test_the_module_that_looks_for_data_lies_in_the_package_it_looks_in():
-    assert Path(files.__file__).parents[2] == DATA.parent
+    assert Path(files.__file__).parents[1] == Path(mcdrop.__file__).parent
