@@ -10,13 +10,13 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def track(total: int | None, description: str, *, enabled: bool) -> Iterator[Advance]:
+def track(total: int | None, description: str, *, enabled: bool | str) -> Iterator[Advance]:
     """Show a progress bar with speed and time left while the block runs.
 
     Args:
         total: Number of steps, or None when it is not known beforehand.
         description: What is going on, shown left of the bar.
-        enabled: False makes this a no-op that imports nothing.
+        enabled: False makes this a no-op that imports nothing; a text is shown in place of the description.
 
     Yields:
         A function to call with the number of steps just done.
@@ -34,5 +34,5 @@ def track(total: int | None, description: str, *, enabled: bool) -> Iterator[Adv
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(description, total=total)
+        task = bar.add_task(enabled if isinstance(enabled, str) else description, total=total)
         yield lambda steps: bar.advance(task, steps)

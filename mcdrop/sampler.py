@@ -120,7 +120,7 @@ class MCDropout(Generic[Predictive]):
         keep_samples: bool = False,
         execution: Execution = "auto",
         chunk_size: int | None = None,
-        progress: bool = False,
+        progress: bool | str = False,
     ) -> Predictive:
         """Run T passes and summarize them; memory does not grow with T unless the samples are kept.
 
@@ -138,7 +138,7 @@ class MCDropout(Generic[Predictive]):
             execution: "loop", "vectorized", or "auto": vectorized where the net allows it.
             chunk_size: Passes to run side by side; default: chosen from the net's shapes. Changes speed and
                 memory, never the draws.
-            progress: Whether to show a progress bar on standard error.
+            progress: Whether to show a progress bar on standard error; a text names it.
 
         Returns:
             A `RegressionPredictive` or a `ClassificationPredictive`.
@@ -180,7 +180,7 @@ class MCDropout(Generic[Predictive]):
         batch_size: int | None = None,
         execution: Execution = "auto",
         chunk_size: int | None = None,
-        progress: bool = False,
+        progress: bool | str = False,
     ) -> Tensor:
         """Run T passes and return the net's raw outputs.
 
@@ -192,7 +192,7 @@ class MCDropout(Generic[Predictive]):
             batch_size: Rows to run at once, as for `predict`.
             execution: The strategy, as for `predict`.
             chunk_size: Passes to run side by side, as for `predict`.
-            progress: Whether to show a progress bar on standard error.
+            progress: Whether to show a progress bar on standard error; a text names it.
 
         Returns:
             Shape (T, N, ...), on the CPU, in the net's type.

@@ -88,7 +88,7 @@ def fit(
     validation: tuple[ArrayLike | Tensor, ArrayLike | Tensor] | None = None,
     validate_every: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | str = False,
 ) -> History:
     r"""Train the net in place and return what happened.
 
@@ -116,7 +116,7 @@ def fit(
         validation: Held-out (x, y) to be scored along the way, or None.
         validate_every: Steps between validations; None means once an epoch, or 20 times in a full-batch run.
         seed: Of batches and dropout noise.
-        progress: Show a progress bar.
+        progress: Show a progress bar; a text names it.
 
     Returns:
         The losses, learning rates and validation scores along the way.
@@ -142,7 +142,7 @@ def fit(
     scores: list[tuple[float, float, float]] = []
     started = time.perf_counter()
     try:
-        with _training(net), seeded(seed, device=data[0].device), track(total, "training", enabled=progress) as tick:
+        with _training(net), seeded(seed, device=data[0].device), track(total, "Training", enabled=progress) as tick:
             check_outputs(net, *data, loss)
             stepper = _stepper(net, optimizer, lr, weight_decay)
             ramp, batches = _ramp(net, warmup * total), _batches(rows, batch, seed)

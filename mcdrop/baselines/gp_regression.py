@@ -151,13 +151,13 @@ class GPRegressor:
         """Return the call that makes this regressor."""
         return f"GPRegressor({self.kernel!r}, inference={self.inference!r})"
 
-    def fit(self, x: ArrayLike, y: ArrayLike, *, progress: bool = False) -> Self:
+    def fit(self, x: ArrayLike, y: ArrayLike, *, progress: bool | str = False) -> Self:
         """Learn the hyperparameters and condition on the data.
 
         Args:
             x: Inputs, shape (N, D) or (N,), standardized; rows may repeat.
             y: Targets, shape (N,) or (N, 1), standardized; N at least 2.
-            progress: Show a progress bar on standard error.
+            progress: Show a progress bar on standard error; a text names it.
 
         Returns:
             This regressor, fitted. If fitting fails, an earlier fit is kept.
@@ -213,7 +213,7 @@ class GPRegressor:
         return cross.T @ self._weights, np.sqrt(np.maximum(variance, 0.0))  # rounding can pass below zero
 
 
-def _maximize_posterior(kernel: _Covariance, x: Floats, y: Floats, *, progress: bool) -> Hyperparameters:
+def _maximize_posterior(kernel: _Covariance, x: Floats, y: Floats, *, progress: bool | str) -> Hyperparameters:
     """Return the hyperparameters at the highest summit found of the posterior density.
 
     Every starting point is scored; the best of each group are compared, and the few best of those climbed.
@@ -231,7 +231,7 @@ def _maximize_posterior(kernel: _Covariance, x: Floats, y: Floats, *, progress: 
     ):
         groups = np.log([[[theta[name] for name in names] for theta in group] for group in kernel.starts(x, y)])
         loss = _compile_loss(_build_model(kernel, x, y))
-        with track(len(groups) + _CLIMBS, "fitting the Gaussian process", enabled=progress) as advance:
+        with track(len(groups) + _CLIMBS, "Fitting the Gaussian process", enabled=progress) as advance:
             log_theta, value = _search(loss, groups, advance)
     if not value < _IMPOSSIBLE:
         raise InputError(

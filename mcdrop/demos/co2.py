@@ -122,6 +122,7 @@ _TITLES = {
     "tanh": "MC dropout with TanH non-linearities",
     "gp": "Gaussian process with SE covariance function",
 }
+_NAMES = {"relu": "ReLU", "tanh": "TanH"}
 _COLORS = {"relu": "#0072B2", "tanh": "#009E73", "gp": "#D55E00"}
 
 
@@ -213,7 +214,7 @@ def _trained(
         schedule=recipe.schedule,  # type: ignore[arg-type]
         warmup=recipe.warmup,
         seed=seed,
-        progress=progress,
+        progress=progress and f"Training the {_NAMES[name]} net",
     )
     artifacts.weights(f"net_{name}", net, made_by)
     return net
@@ -237,7 +238,8 @@ class _Results:
 
     def add_net(self, name: str, net: nn.Module, progress: bool) -> None:
         model = MCDropout(net, task="regression")
-        self.on_grid[name] = model.predict(self.grid, passes=self.passes, seed=self.seed, progress=progress)
+        title = progress and f"Running the {_NAMES[name]} net's passes"
+        self.on_grid[name] = model.predict(self.grid, passes=self.passes, seed=self.seed, progress=title)
         self.on_data[name] = model.predict(self.series.x, passes=min(self.passes, 1000), seed=self.seed)
         with torch.no_grad():
             averaged = net(torch.as_tensor(self.grid, dtype=torch.float32, device=next(net.parameters()).device))

@@ -219,7 +219,7 @@ def _trained(
         weight_decay=recipe.weight_decay,
         schedule=recipe.schedule,  # type: ignore[arg-type]
         seed=seed,
-        progress=progress,
+        progress=progress and f"Training the {TITLES[name]}",
     )
     artifacts.weights(f"net_{name}", net, made_by)
     return net
@@ -244,7 +244,12 @@ class _Sweep:
         self.predictions[name] = model.predict(self.turned, passes=self.passes, seed=self.seed, keep_samples=True)
         self.upright_predictions[name] = model.predict(self.upright[None], passes=self.passes, seed=self.seed)
         self.averaged[name] = _softmax(net, self.turned)
-        sampled = model.predict(self.images, passes=min(self.passes, 100), seed=self.seed, progress=progress)
+        sampled = model.predict(
+            self.images,
+            passes=min(self.passes, 100),
+            seed=self.seed,
+            progress=progress and f"Testing the {TITLES[name]}",
+        )
         self.accuracy[name] = {
             "weight_averaging": float((_softmax(net, self.images).argmax(axis=1) == self.labels).mean()),
             "mc_dropout": float((sampled.labels == self.labels).mean()),

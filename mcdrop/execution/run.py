@@ -43,7 +43,7 @@ class Run:
         batch_size: int | None,
         execution: Execution,
         chunk_size: int | None,
-        progress: bool,
+        progress: bool | str,
     ) -> None:
         """Check the options, copy the net's structure and survey it.
 
@@ -56,7 +56,7 @@ class Run:
             batch_size: Rows at once, or None to let the net's shapes decide.
             execution: The strategy.
             chunk_size: Passes side by side, or None to let the net's shapes decide.
-            progress: Whether to show a progress bar.
+            progress: Whether to show a progress bar; a text names it.
 
         Raises:
             InputError: If an option is not usable.
