@@ -11,6 +11,7 @@ from mcdrop.errors import (
     NetError,
     NoDropoutError,
     OutputError,
+    RowMaskWarning,
     SilentDropoutWarning,
     TrainingError,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "NoDropoutError",
     "OutputError",
     "RegressionPredictive",
+    "RowMaskWarning",
     "SilentDropoutWarning",
     "TrainingError",
     "baselines",

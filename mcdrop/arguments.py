@@ -17,7 +17,7 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         InputError: Naming the options.
     """
     known = get_args(choices)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise InputError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
@@ -39,7 +39,7 @@ def check_device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(

@@ -8,6 +8,7 @@ __all__ = [
     "NetError",
     "NoDropoutError",
     "OutputError",
+    "RowMaskWarning",
     "SilentDropoutWarning",
     "TrainingError",
 ]
@@ -43,6 +44,10 @@ class DataError(McdropError, OSError):
 
 class OutputError(McdropError, OSError):
     """A result could not be written where it was asked for."""
+
+
+class RowMaskWarning(UserWarning):
+    """The net calls dropout once per row, so a mask cannot serve all rows."""
 
 
 class SilentDropoutWarning(UserWarning):

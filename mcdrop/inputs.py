@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from mcdrop.errors import InputError
 
@@ -66,8 +67,8 @@ class Batch:
             yield self.map(itemgetter(part), start=self.start + first, size=part.stop - first)
 
     def describe(self) -> str:
-        """Return the shapes of the tensors, for messages."""
-        shapes = [str(tuple(tensor.shape)) for tensor in self.tensors()]
+        """Return shapes and types of the tensors, for messages."""
+        shapes = [f"{tuple(tensor.shape)} ({str(tensor.dtype)[6:]})" for tensor in self.tensors()]
         return ", ".join(shapes) or "(no tensors)"
 
 
@@ -102,6 +103,8 @@ def open_stream(x: Any, *, device: torch.device, dtype: torch.dtype) -> Stream:
     Raises:
         InputError: If there are no rows, rows do not match, or values are NaN or no numbers.
     """
+    if isinstance(x, PackedSequence):
+        raise InputError("x must have its rows on the first axis, got a PackedSequence; pack inside the net's forward")
     if isinstance(x, Tensor | tuple | Mapping) or hasattr(x, "__array__") or _is_nested_list(x):
         block = _block(x, 0, device, dtype)
         return Stream(block, iter([block]), block.size)
@@ -109,6 +112,11 @@ def open_stream(x: Any, *, device: torch.device, dtype: torch.dtype) -> Stream:
         raise InputError(
             f"x must be a tensor, an array, a tuple or dict of them, or a DataLoader, got {type(x).__name__}; "
             "for example torch.as_tensor(values)"
+        )
+    if isinstance(getattr(x, "sampler", None), torch.utils.data.RandomSampler):
+        raise InputError(
+            "x must be a loader that keeps the order of its rows, got one that shuffles, so that nothing says which "
+            "prediction is whose; pass DataLoader(..., shuffle=False)"
         )
     blocks = _loader_blocks(x, device, dtype)
     first = next(blocks, None)
@@ -171,6 +179,9 @@ def _tensor(value: Any, name: str, start: int, device: torch.device, dtype: torc
         raise InputError(
             f"{name} must be numbers in a tensor or a rectangular array, got {type(value).__name__}: {error}"
         ) from error
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        kind = "meta" if tensor.is_meta else "nested" if tensor.is_nested else str(tensor.layout)
+        raise InputError(f"{name} must be a dense tensor with data, got a {kind} one; use .to_dense() or pad it")
     if tensor.dim() == 0:
         raise InputError(f"{name} must have its rows on the first axis, got a single number; wrap it in a list")
     if tensor.is_floating_point():

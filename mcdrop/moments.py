@@ -39,14 +39,16 @@ class Moments:
     def of(cls, values: Tensor) -> Self:
         """Return the moments of values of shape (C, n, ...) over their first axis."""
         wide = values.detach().to("cpu", torch.float64)
-        offset = wide - wide[0]  # exactly 0 where the passes are equal, whatever rounding a mean would add
+        offset = torch.where(
+            wide == wide[0], 0.0, wide - wide[0]
+        )  # also for -inf, a masked class; exactly 0 where the passes are equal, whatever rounding a mean would add
         mean = offset.mean(dim=0)
         return cls(len(wide), wide[0] + mean, (offset - mean).square().sum(dim=0))
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both parts together."""
         count = self.count + other.count
-        delta = other.mean - self.mean
+        delta = torch.where(other.mean == self.mean, 0.0, other.mean - self.mean)
         mean = self.mean + delta * (other.count / count)
         m2 = self.m2 + other.m2 + delta.square() * (self.count * other.count / count)
         return type(self)(count, mean, m2)

@@ -1,5 +1,6 @@
 """What a classifier's outputs mean: from logits or probabilities, wherever the classes lie, to softmax inputs."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +52,12 @@ class LogitReader:
             raise NetError(
                 "the net's outputs look like probabilities (none negative, rows summing to 1) where logits were "
                 "expected; pass outputs='probabilities' to MCDropout, or return the softmax inputs"
+            )
+        elif binary and bool(((values >= 0) & (values <= 1)).all()):
+            warnings.warn(
+                "all outputs lie in [0, 1] and are read as logits; if the net ends in a sigmoid, pass "
+                "outputs='probabilities' to MCDropout",
+                stacklevel=2,
             )
         return torch.cat([torch.zeros_like(values), values], dim=-1) if binary else values
 

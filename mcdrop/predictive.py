@@ -70,7 +70,7 @@ class RegressionPredictive:
                 "total_std needs the observation noise and this model does not know it; "
                 "pass noise_std=... in units of y (dropout itself gives the epistemic part only: `.std`)"
             )
-        sigma = np.asarray(noise, dtype=np.float64)
+        sigma = _floats("noise_std", noise)
         if not np.all(sigma >= 0):
             raise InputError(f"noise_std must be >= 0, got {sigma.min():g} among its values; give it in units of y")
         try:
@@ -98,7 +98,7 @@ class RegressionPredictive:
         Raises:
             InputError: If a probability lies outside [0, 1].
         """
-        level = np.asarray(q, dtype=np.float64)
+        level = _floats("q", q)
         if not np.all((level >= 0) & (level <= 1)):
             raise InputError(f"q must lie in [0, 1], got {q!r}; for the median pass 0.5")
         if self.samples is not None and noise_std is None:
@@ -112,6 +112,8 @@ class RegressionPredictive:
     def interval(self, level: float = 0.95, *, noise_std: ArrayLike | None = None) -> tuple[Floats, Floats]:
         """Return the central interval that holds `level` of the predictive mass.
 
+        Like `quantile`: of the passes where they were kept, else of the Gaussian with their mean and spread.
+
         Args:
             level: Probability inside, in (0, 1).
             noise_std: Observation noise to include, in units of y (see `quantile`).
@@ -122,7 +124,7 @@ class RegressionPredictive:
         Raises:
             InputError: If `level` lies outside (0, 1).
         """
-        if not 0 < level < 1:
+        if not isinstance(level, float | int | np.number) or not 0 < level < 1:
             raise InputError(f"level must lie strictly between 0 and 1, got {level!r}; for 95% pass 0.95")
         lower, upper = self.quantile([(1 - level) / 2, (1 + level) / 2], noise_std=noise_std)
         return lower, upper
@@ -191,3 +193,10 @@ class ClassificationPredictive:
             return None
         shifted = np.exp(self.samples - self.samples.max(axis=-1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def _floats(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number or an array of numbers, got {values!r}") from error

@@ -18,7 +18,7 @@ def check_seed(seed: int) -> int:
         InputError: If it is not an integer in [0, 2**63).
     """
     try:
-        value = operator.index(seed)
+        value = -1 if isinstance(seed, bool) else operator.index(seed)
     except TypeError:
         value = -1
     if not 0 <= value < 2**63:

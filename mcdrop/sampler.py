@@ -86,6 +86,10 @@ class MCDropout(Generic[Predictive]):
         check_choice("task", task, Task)
         check_choice("outputs", outputs, Outputs)
         self.net = net
+        if isinstance(class_axis, bool) or not isinstance(class_axis, int):
+            raise InputError(
+                f"class_axis must be a whole number, got {class_axis!r}; 1 is usual, -1 for per-token logits"
+            )
         self.task = task
         self._read = LogitReader(outputs, class_axis)
 
@@ -134,7 +138,8 @@ class MCDropout(Generic[Predictive]):
                 joint over rows; "independent": every row of every pass has masks of its own.
             batch_size: Rows to run at once; default: what keeps the largest tensor within 256 MiB. Changes
                 speed and memory, never the draws.
-            keep_samples: Whether to keep all passes, T x N x D values, in `samples`.
+            keep_samples: Whether to keep all passes, T x N x D values, in `samples`; quantiles and intervals are
+                then theirs and no longer a Gaussian's.
             execution: "loop", "vectorized", or "auto": vectorized where the net allows it.
             chunk_size: Passes to run side by side; default: chosen from the net's shapes. Changes speed and
                 memory, never the draws.
@@ -153,6 +158,7 @@ class MCDropout(Generic[Predictive]):
             SilentDropoutWarning: If declared dropout never fires, or all of it has rate 0.
         """
         check_count("passes", passes, least=2, why="a spread needs two draws")
+        passes = int(passes)
         run = Run(
             self.net,
             self._open(x),

@@ -47,7 +47,8 @@ def test_an_axis_that_holds_no_classes_is_refused(axis):
 def test_probabilities_read_as_logits_are_noticed():
     with pytest.raises(NetError, match="look like probabilities"):
         LogitReader()(LOGITS.softmax(-1))
-    LogitReader()(LOGITS.softmax(-1)[..., :1])  # a single value may be anything
+    with pytest.warns(UserWarning, match="if the net ends in a sigmoid"):
+        LogitReader()(LOGITS.softmax(-1)[..., :1])  # a single value may be anything
     LogitReader()(LOGITS.log_softmax(-1))
     LogitReader()(LOGITS.abs())
 

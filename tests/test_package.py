@@ -23,6 +23,7 @@ PUBLIC = [
     "NoDropoutError",
     "OutputError",
     "RegressionPredictive",
+    "RowMaskWarning",
     "SilentDropoutWarning",
     "TrainingError",
     "baselines",

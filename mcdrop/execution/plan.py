@@ -4,16 +4,18 @@ Two cheap forward passes over two and three rows tell it: an axis inside the net
 the rows, k entries each. Where k > 1, a third pass with another first row tells which k entries are the first row's.
 """
 
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mcdrop.errors import McdropError, NetError
+from mcdrop.errors import McdropError, NetError, RowMaskWarning
 from mcdrop.inputs import Batch
 from mcdrop.masks import RowLayout
 from mcdrop.sites import DropoutCall, Interception, Site, SiteTable, declared_rate
@@ -113,6 +115,7 @@ class _Survey:
     def __init__(self, twin: nn.Module, batch: Batch) -> None:
         self.twin, self.given = twin, batch
         self.changed: _Survey | None = None
+        self.level: _Survey | None = None
         with torch.inference_mode(False):  # tensors made in inference mode do not count what is written to them
             self.batch = batch.cloned()
         self.calls: list[tuple[str, DropoutCall, tuple[int, ...]]] = []
@@ -121,7 +124,11 @@ class _Survey:
         versions = [tensor._version for tensor in self.batch.tensors()]
         with torch.no_grad(), self._paths(twin), _Accountant(self):
             run_net(twin, self.batch)
-        self.mutated = versions != [tensor._version for tensor in self.batch.tensors()]
+        after = self.batch.tensors()
+        self.mutated = versions != [tensor._version for tensor in after] or not all(
+            torch.equal(a, b)
+            for a, b in zip(batch.tensors(), after, strict=True)  # `.data` leaves no version
+        )
 
     def on_site(self, call: DropoutCall) -> Any:
         self.calls.append((self.path[-1] if self.path else "", call, call.mask_shape))
@@ -158,34 +165,68 @@ class _Survey:
     def signature(self) -> list[tuple[str, str]]:
         return [(module, call.kind) for module, call, _ in self.calls]
 
-    def _interleaved(self, index: int, layout: RowLayout | None) -> RowLayout | None:
-        """Look where the first row lies when it has several entries."""
-        if layout is None or layout.repeats == 1 or self.batch.size < 2:
-            return layout
+    def _variant(self, change: Callable[[Tensor], Tensor]) -> "_Survey | None":
+        """Run the same batch with other contents; None if the net refuses them or takes another path."""
+        try:
+            other = _Survey(self.twin, self.given.map(change, start=0, size=self.batch.size))
+        except NetError:
+            return None
+        return other if other.signature() == self.signature() else None
+
+    def _entries(self, index: int, layout: RowLayout) -> Tensor | None:
+        """Return what enters a site as (entries of the row axis, everything else), if it has that axis."""
+        value = self.calls[index][1].input
+        if value.dim() <= layout.axis or value.shape[layout.axis] != layout.repeats * self.batch.size:
+            return None
+        return value.movedim(layout.axis, 0).reshape(value.shape[layout.axis], -1)
+
+    def _moved(self, index: int, layout: RowLayout) -> Tensor | None:
+        """Return which entries of the row axis follow a change of the first row."""
         if self.changed is None:
-            try:
-                self.changed = _Survey(
-                    self.twin, self.given.map(_with_another_first_row, start=0, size=self.batch.size)
-                )
-            except NetError:
-                self.changed = self
-        if self.changed.signature() != self.signature():
+            tried = (self._variant(partial(_with_another_first_row, how=how)) for how in _CHANGES)
+            self.changed = next((other for other in tried if other is not None), self)
+        before, after = self._entries(index, layout), self.changed._entries(index, layout)
+        return None if before is None or after is None else (before != after).any(1)
+
+    def _interleaved(self, index: int, layout: RowLayout | None) -> RowLayout | None:
+        """Tell whether a row's several entries lie apart: where all rows are equal, so are their entries."""
+        rows = self.batch.size
+        if layout is None or layout.repeats == 1 or rows < 2:
             return layout
-        before, after = self.calls[index][1].input, self.changed.calls[index][1].input
-        if before.shape != after.shape:
+        if self.level is None:
+            self.level = self._variant(_first_row_everywhere) or self
+        entries = self.level._entries(index, layout)
+        if entries is None or self.level is self:
             return layout
-        moved = (before != after).movedim(layout.axis, 0).flatten(1).any(1)
-        far = bool(moved[layout.repeats :].any())
-        apart = moved.reshape(layout.repeats, self.batch.size)[:, 1:].any()
-        return replace(layout, interleaved=far and not bool(apart))
+        near, far = entries.reshape(rows, layout.repeats, -1), entries.reshape(layout.repeats, rows, -1)
+        is_near, is_far = _alike(near, 0), _alike(far, 1)
+        if is_near != is_far:
+            return replace(layout, interleaved=is_far)
+        moved = self._moved(index, layout)  # all entries of the first row are equal: change it, and see which follow
+        if moved is None or not moved[layout.repeats :].any():
+            return layout
+        return replace(layout, interleaved=not moved.reshape(layout.repeats, rows)[:, 1:].any())
+
+    def _guessed(self, index: int, shape: tuple[int, ...]) -> RowLayout | None:
+        """Find the rows of a net that takes one batch size only: what a change of the first row moves."""
+        rows = self.batch.size
+        if not shape or shape[0] % rows:
+            return None
+        layout = RowLayout(0, shape[0] // rows)
+        moved = self._moved(index, layout)
+        if moved is None or not moved.any() or (rows > 1 and bool(moved[layout.repeats :].any())):
+            return None  # noise on weights, or rows that mix
+        return layout
 
     def plan(self, smaller: "_Survey | None") -> Plan:
         rows = self.batch.size
         same = smaller is not None and smaller.signature() == self.signature()
         fired = []
         for index, (module, call, shape) in enumerate(self.calls):
-            before = smaller.calls[index][2] if smaller is not None and same else None
-            layout = self._interleaved(index, _layout(shape, rows, before))
+            if smaller is not None and same:
+                layout = self._interleaved(index, _layout(shape, rows, smaller.calls[index][2]))
+            else:
+                layout = self._guessed(index, shape)
             fired.append(
                 Site(
                     index=index,
@@ -199,6 +240,8 @@ class _Survey:
                     device=call.device,
                 )
             )
+        if smaller is not None and len(smaller.calls) != len(self.calls) and len(self.calls) % rows == 0:
+            _warn_of_calls_per_row(len(self.calls), rows)
         return Plan(
             sites=SiteTable((*fired, *_declared_but_silent(self.twin, fired))),
             mutates_inputs=self.mutated or any(site.inplace for site in fired),
@@ -222,10 +265,10 @@ class _Accountant(Interception):
         return result
 
 
-def _layout(shape: tuple[int, ...], rows: int, smaller: tuple[int, ...] | None) -> RowLayout | None:
-    """Find the row axis by comparing two batch sizes; without the second, take the first axis that fits."""
-    if smaller is None or len(smaller) != len(shape):
-        return RowLayout(0, shape[0] // rows) if shape and shape[0] % rows == 0 else None
+def _layout(shape: tuple[int, ...], rows: int, smaller: tuple[int, ...]) -> RowLayout | None:
+    """Find the row axis by comparing two batch sizes."""
+    if len(smaller) != len(shape):
+        return None
     grown = [axis for axis, (a, b) in enumerate(zip(smaller, shape, strict=True)) if a != b]
     if len(grown) != 1 or shape[grown[0]] % rows:
         return None
@@ -234,14 +277,37 @@ def _layout(shape: tuple[int, ...], rows: int, smaller: tuple[int, ...] | None) 
     return RowLayout(grown[0], repeats) if grows_with_rows else None
 
 
-def _with_another_first_row(tensor: Tensor) -> Tensor:
+def _first_row_everywhere(tensor: Tensor) -> Tensor:
+    return tensor[:1].expand(tensor.shape).clone()
+
+
+def _alike(entries: Tensor, axis: int) -> bool:
+    """Whether the entries are the same, up to rounding, along an axis."""
+    return torch.allclose(entries, entries.narrow(axis, 0, 1).expand_as(entries), rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+_CHANGES: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda row: row + torch.randn(row.shape, generator=torch.Generator().manual_seed(0)).to(row),
+    lambda row: row + 1,  # indices, perhaps as floats; one of the two neighbors is an index too
+    lambda row: row - 1,
+)
+
+
+def _with_another_first_row(tensor: Tensor, *, how: Callable[[Tensor], Tensor]) -> Tensor:
     other = tensor.detach().clone()
-    if other.is_floating_point():
-        generator = torch.Generator().manual_seed(0)
-        other[0] += torch.randn(other[0].shape, generator=generator, device="cpu").to(other)
-    else:
-        other[0] = other[-1]  # whole numbers may be indices, so only another row's are sure to be allowed
+    if not other.is_floating_point() and how is _CHANGES[0]:
+        how = _CHANGES[1]  # a fraction would be cut off
+    other[0] = how(other[0].double()).to(other.dtype) if other.dtype is not torch.bool else ~other[0]
     return other
+
+
+def _warn_of_calls_per_row(calls: int, rows: int) -> None:
+    warnings.warn(
+        f"the net's dropout calls grow with its rows ({calls} for {rows} rows): each row gets a mask of its own, "
+        "and the draws depend on the batch size; call dropout once on the whole batch",
+        RowMaskWarning,
+        stacklevel=2,
+    )
 
 
 def _one_row(shape: tuple[int, ...], layout: RowLayout | None) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from mcdrop.execution.twin import structural_twin
 from mcdrop.inputs import Batch, Stream
 from mcdrop.progress import Advance, track
 from mcdrop.rng import check_seed
-from mcdrop.sites import SiteTable
+from mcdrop.sites import Site, SiteTable
 
 __all__ = ["Run"]
 
@@ -170,6 +170,12 @@ def _require_noise(twin: nn.Module, sites: SiteTable) -> None:
             else f"expected a net with dropout, got {type(twin).__name__} in which none fires: every pass would be "
             "the same; train one with torch.nn.Dropout layers or torch.nn.functional.dropout calls"
         )
+    quiet = [site for site in sites if site.index is not None and site.rate == 0 and not _is_meant(twin, site)]
+    if sites.live and quiet:
+        names = ", ".join(f"{site.module or '(net)'} ({site.kind})" for site in quiet)
+        _warn(
+            f"dropout fires at rate 0 and adds no spread in {names}; hand the plain rate to the call, also in eval mode"
+        )
     if not sites.live:
         _warn(
             "every dropout call of the net has rate 0, so the spread is zero; if the rate is hidden in eval mode "
@@ -177,6 +183,12 @@ def _require_noise(twin: nn.Module, sites: SiteTable) -> None:
         )
     if silent:
         _warn(f"declared dropout never fires in the net's forward and adds no spread: {', '.join(silent)}")
+
+
+def _is_meant(twin: nn.Module, site: Site) -> bool:
+    """Whether a rate of 0 is what a dropout module was made with."""
+    module = twin.get_submodule(site.module)
+    return isinstance(module, nn.modules.dropout._DropoutNd) and module.p == 0
 
 
 def _warn(message: str) -> None:

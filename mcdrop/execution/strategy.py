@@ -76,7 +76,7 @@ def run_passes(
         NetError: If the net refuses the inputs or returns something unusable.
     """
     chunk = chunk_size or default_chunk_size(noise.plan, batch.size)
-    run = _pick(noise.plan, execution, min(chunk, passes))
+    run = _pick(twin, noise.plan, execution, min(chunk, passes))
     for first in range(0, passes, chunk):
         numbers = range(first, min(first + chunk, passes))
         try:
@@ -88,12 +88,17 @@ def run_passes(
             yield run(twin, batch, noise=noise, passes=numbers)
 
 
-def _pick(plan: Plan, execution: Execution, chunk: int) -> Callable[..., Tensor]:
+def _pick(twin: nn.Module, plan: Plan, execution: Execution, chunk: int) -> Callable[..., Tensor]:
     if not plan.sites.live:
         return _run_once
-    if execution == "loop" or (execution == "auto" and chunk == 1):
+    if execution == "loop" or (execution == "auto" and (chunk == 1 or _is_watched(twin))):
         return run_loop
     return run_vectorized
+
+
+def _is_watched(twin: nn.Module) -> bool:
+    """Whether forward hooks look at what passes by: they should meet plain tensors, one pass at a time."""
+    return any(module._forward_hooks for module in twin.modules())
 
 
 def _run_once(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:

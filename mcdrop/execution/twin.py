@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import InputError, NetError
 
@@ -37,7 +38,7 @@ def structural_twin(net: nn.Module) -> nn.Module:
         )
     memo: dict[int, Any] = {}
     for module in original.modules():
-        for value in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+        for value in tree_leaves([module._parameters, module._buffers, vars(module)]):
             if isinstance(value, nn.Parameter):
                 memo[id(value)] = value
             elif isinstance(value, Tensor) and not value.is_leaf:  # deepcopy refuses what carries a graph

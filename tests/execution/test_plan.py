@@ -93,7 +93,10 @@ def test_costs_are_bytes_a_row():
         (lambda _, x: F.dropout(x).sum(), r"one row per input row, \d here, got shape \(\)"),
         (lambda _, x: F.dropout(x)[:1], r"one row per input row, \d here, got shape \(1, 3\)"),
         (lambda _, x: F.dropout(x).T, r"one row per input row, \d here, got shape \(3, \d\)"),
-        (lambda _, x: F.dropout(x) @ x, r"the net refused inputs of shape \(4, 3\): RuntimeError: mat1 and mat2"),
+        (
+            lambda _, x: F.dropout(x) @ x,
+            r"the net refused inputs of shape \(4, 3\) \(float32\): RuntimeError: mat1 and mat2",
+        ),
         (lambda _, x: F.dropout(x.nothing), r"the net refused .*AttributeError: 'Tensor' object has no attribute"),
         (lambda _, x: F.dropout({}["a"]), "the net refused .*KeyError"),
         (lambda _, x: F.dropout(x[7]), "the net refused .*IndexError"),
