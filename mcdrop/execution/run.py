@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mcdrop.arguments import check_choice, check_count
 from mcdrop.errors import NetError, NoDropoutError, SilentDropoutWarning
 from mcdrop.execution.noise import Masks, NoiseSource
-from mcdrop.execution.plan import PROBE_ROWS, survey
 from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
+from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.twin import structural_twin
 from mcdrop.inputs import Batch, Stream
 from mcdrop.progress import Advance, track

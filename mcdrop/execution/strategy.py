@@ -3,6 +3,7 @@
 The rules depend on shapes alone, never on a clock, so that the same call always takes the same path.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -22,6 +23,7 @@ Execution = Literal["auto", "loop", "vectorized"]
 """How passes run; "auto" prefers vectorized and falls back to the loop."""
 
 _CACHE_BYTES = 6 * 2**20  # the widest tensor of a chunk should stay near the caches: measured best at 4 to 8 MiB
+_MASK_BYTES = 9  # of one unit while it is drawn: a word, a flag and a float
 _MEMORY_BYTES = 256 * 2**20  # what a chunk may take to save prefix work, and the widest tensor of a batch
 
 
@@ -30,7 +32,7 @@ def default_batch_size(plan: Plan) -> int:
     return max(1, int(_MEMORY_BYTES // max(plan.widest_bytes, 1.0)))
 
 
-def default_chunk_size(plan: Plan, rows: int) -> int:
+def default_chunk_size(plan: Plan, rows: int, *, independent: bool = False) -> int:
     """Return how many passes to run side by side.
 
     As many as keep the widest tensor near the caches; more, within the memory budget, where a long
@@ -39,11 +41,14 @@ def default_chunk_size(plan: Plan, rows: int) -> int:
     Args:
         plan: What the survey found.
         rows: Rows in the batch.
+        independent: Whether every row has masks of its own; then the masks of all sites take memory too.
 
     Returns:
         A number of passes, at least 1.
     """
     widest = max(plan.widest_noisy_bytes * rows, 1.0)
+    if independent:
+        widest += rows * sum(_MASK_BYTES * math.prod(site.mask_shape or ()) for site in plan.sites.live)
     for_cache = _CACHE_BYTES / widest
     for_prefix = min(10.0 * plan.prefix_bytes / max(plan.suffix_bytes, 1.0), _MEMORY_BYTES / widest)
     return max(1, int(max(for_cache, for_prefix)))
@@ -75,7 +80,7 @@ def run_passes(
         ExecutionError: If the strategy asked for by name cannot run this net.
         NetError: If the net refuses the inputs or returns something unusable.
     """
-    chunk = chunk_size or default_chunk_size(noise.plan, batch.size)
+    chunk = chunk_size or default_chunk_size(noise.plan, batch.size, independent=noise.masks == "independent")
     run = _pick(twin, noise.plan, execution, min(chunk, passes))
     for first in range(0, passes, chunk):
         numbers = range(first, min(first + chunk, passes))
