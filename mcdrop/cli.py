@@ -1,14 +1,13 @@
 """The command line: parse, call, print."""
 
+import signal
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from mcdrop.errors import McdropError
 
@@ -26,11 +25,13 @@ demo = typer.Typer(
 )
 app.add_typer(demo, name="demo")
 
-Out = Annotated[Path | None, typer.Option(help="Folder for figures, arrays, weights and summary.json.")]
+Out = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="Folder for figures, arrays, weights and summary.json.")
+]
 Preset = Annotated[
     str,
     typer.Option(
-        help="default: two minutes on two cores. paper: the tutorial's nets and long training, for a GPU. "
+        help="default: two to four minutes on two cores. paper: the tutorial's nets and long training, for a GPU. "
         "tiny: seconds, only to see that everything works."
     ),
 ]
@@ -43,6 +44,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"mcdrop {version('mcdrop')}")
         raise typer.Exit
 
@@ -77,7 +80,7 @@ def co2(
     """
     from mcdrop.demos import run_co2
 
-    folder = out or Path("runs/co2")
+    folder = "runs/co2" if out is None else out
     options = {"preset": preset, "seed": seed, "passes": passes, "data": data, "reuse": reuse, "device": device}
     _run(run_co2, folder, quiet, **options)
 
@@ -109,12 +112,12 @@ def digits(
     """
     from mcdrop.demos import run_digits
 
-    folder = out or Path("runs/digits")
+    folder = "runs/digits" if out is None else out
     options = {"preset": preset, "seed": seed, "passes": passes, "data": data, "reuse": reuse, "device": device}
     _run(run_digits, folder, quiet, digit=digit, **options)
 
 
-def _run(run: Callable[..., Any], out: Path, quiet: bool, **options: Any) -> None:
+def _run(run: Callable[..., Any], out: str, quiet: bool, **options: Any) -> None:
     """Run a demo without a screen and print its report."""
     import matplotlib as mpl
 
@@ -122,6 +125,9 @@ def _run(run: Callable[..., Any], out: Path, quiet: bool, **options: Any) -> Non
     report = run(out, progress=not quiet, **options)
     if quiet:
         return
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
     console = Console()
     for table in report.tables:
         drawn = RichTable(*table.columns, title=table.title, title_justify="left")
@@ -135,11 +141,47 @@ def _run(run: Callable[..., Any], out: Path, quiet: bool, **options: Any) -> Non
     console.print(f"Written to {out}: {', '.join(path.name for path in report.files)}", soft_wrap=True)
 
 
+# The click that the installed typer uses, its own copy or the package, has one base for all usage errors.
+_UsageError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+_INTERRUPTED = "interrupted; files written so far are whole; run again with --reuse to keep trained weights"
+
+
 def main() -> None:
-    """Run the command line; an error of the project's tree is one line on standard error and exit code 2."""
+    """Run the command line.
+
+    Exit code 0: done. 2: an argument, a file or a folder is not what is needed, or training failed; one line on
+    standard error says which. 130: interrupted by Ctrl-C, wherever it was; one line says so too, and the files
+    written until then are whole.
+    """
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        stopped.append(number)  # an import in progress may turn the exception into another one
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
     try:
-        app()
-    except McdropError as error:
-        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
-        Console(stderr=True, soft_wrap=True).print(f"mcdrop: error: {error}", markup=False, highlight=False)
-        sys.exit(130 if interrupted else 2)
+        code = app(standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
+        if stopped or isinstance(error, KeyboardInterrupt):
+            _fail(_INTERRUPTED, 130)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(getattr(error, "ctx").get_help())  # noqa: B009
+            sys.exit(2)
+        if isinstance(error, _UsageError):
+            _fail(f"{getattr(error, 'format_message')().rstrip('.')}; see mcdrop --help", 2)  # noqa: B009
+        if isinstance(error, typer.Abort):
+            _fail("aborted", 2)
+        if isinstance(error, McdropError):
+            _fail(str(error), 2)
+        raise
+    if stopped:
+        _fail(_INTERRUPTED, 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"mcdrop: error: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,4 +1,4 @@
-"""The seed tutorial's three networks, each a plain `nn.Sequential` with named children.
+"""The tutorial's three networks, each a plain `nn.Sequential` with named children.
 
 The defaults are the tutorial's nets to the letter: the 800-800 TanH perceptron of Hinton et al. (2012), a
 LeNet with channel dropout, and the deep ReLU / TanH perceptron for the CO2 series. Names of layers are the

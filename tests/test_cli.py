@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -33,7 +32,8 @@ def test_demo_prints_its_report_and_writes_to_the_default_folder(tmp_path):
         (("demo", "co2", "--preset", "huge"), "preset must be one of default, paper, tiny, got 'huge'"),
         (("demo", "co2", "--passes", "1"), "passes must be an integer of at least 2"),
         (("demo", "digits", "--data", "nowhere"), "nowhere"),
-        (("demo", "digits", "--out", "/proc/none/out"), "cannot write"),
+        (("demo", "digits", "--out", "/proc/none/out"), "cannot write /proc/none/out"),
+        (("demo", "co2", "--out", ""), "out must name a folder"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(tmp_path, args, message):
@@ -43,9 +43,26 @@ def test_errors_are_one_line_and_exit_code_2(tmp_path, args, message):
     assert done.stderr.startswith("mcdrop: error: ") and done.stderr.count("\n") == 1
 
 
-def test_an_unknown_option_is_exit_code_2_too(tmp_path):
-    done = run("demo", "co2", "--pases", "3", cwd=tmp_path)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("demo", "co2", "--pases", "3"), "--pases"),
+        (("demo", "co3"), "co3"),
+        (("demo", "co2", "more"), "more"),
+        (("demo", "co2", "--passes", "many"), "--passes"),
+    ],
+)
+def test_usage_errors_are_one_line_that_leads_to_the_help(tmp_path, args, message):
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and message in done.stderr
+    assert done.stderr.startswith("mcdrop: error: ") and done.stderr.endswith("; see mcdrop --help\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_arguments_the_help_is_printed(tmp_path):
+    done = run(cwd=tmp_path)
+    assert "demo" in done.stdout and done.stderr == ""
+    assert run("--help", cwd=tmp_path).returncode == 0
 
 
 def test_help_names_the_demos_and_their_options(tmp_path):
@@ -59,16 +76,29 @@ def test_version(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_interrupting_training_is_a_clear_line(tmp_path):
+@pytest.mark.parametrize(
+    ("args", "sign"),
+    [
+        ((), "."),  # the folder is there: the first net's training is about to begin
+        (("--preset", "tiny", "--passes", "10000000"), "net_relu.pt"),  # trained: the passes are about to begin
+    ],
+    ids=["training", "prediction"],
+)
+def test_an_interrupt_is_a_clear_line(tmp_path, args, sign):
     process = subprocess.Popen(
-        [*COMMAND, "demo", "co2", "--quiet"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*COMMAND, "demo", "co2", "--quiet", *args],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    deadline = time.monotonic() + 60
-    while not Path(tmp_path, "runs", "co2").is_dir() and time.monotonic() < deadline:
+    out = tmp_path / "runs" / "co2"
+    deadline = time.monotonic() + 300
+    while not (out / sign).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(3)  # into the training of the first net
+    time.sleep(1)  # into the work
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert error.startswith("mcdrop: error: ") and error.count("\n") == 1
-    assert not [path for path in Path(tmp_path, "runs", "co2").iterdir() if path.name.startswith(".")]
+    _, error = process.communicate(timeout=300)
+    assert error.startswith("mcdrop: error: interrupted; files written so far are whole; run again with --reuse")
+    assert process.returncode == 130 and error.count("\n") == 1
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""Laws of the network builders: the seed tutorial's nets to the letter, reproducible, nothing global moved."""
+"""Laws of the network builders: the tutorial's nets to the letter, reproducible, nothing global moved."""
 
 import math
 

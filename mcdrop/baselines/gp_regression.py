@@ -32,6 +32,7 @@ from scipy.optimize import Bounds, minimize
 from scipy.spatial.distance import cdist, pdist
 
 from mcdrop.arguments import check_choice
+from mcdrop.baselines.arrays import check_inputs, check_training
 from mcdrop.errors import InputError
 from mcdrop.predictive import RegressionPredictive
 from mcdrop.progress import Advance, track
@@ -166,7 +167,7 @@ class GPRegressor:
             InputError: If an array has the wrong shape, is empty, constant (y) or not finite, the lengths
                 differ, or no hyperparameters with a finite posterior are found (data far from standardized).
         """
-        inputs, targets, trailing = _check_training(x, y)
+        inputs, targets, trailing = check_training(x, y)
         _import_pymc()
         started = time.perf_counter()
         kernel = _KERNELS[self.kernel]
@@ -194,7 +195,7 @@ class GPRegressor:
         """
         if not hasattr(self, "hyperparameters_"):
             raise InputError("predict needs a fitted GPRegressor, got one without data; call fit(x, y) first")
-        inputs = _check_inputs(x)
+        inputs = check_inputs(x)
         if inputs.shape[1] != self._inputs.shape[1]:
             raise InputError(
                 f"x must have {self._inputs.shape[1]} column(s) as in fit, got shape {np.shape(x)}; "
@@ -303,52 +304,3 @@ def _import_pymc() -> Any:
     finally:
         logger.setLevel(level)
     return pymc
-
-
-def _check_inputs(x: ArrayLike) -> Floats:
-    """Return x as a finite (N, D) array of floats."""
-    inputs = _check_floats(x, "x")
-    if inputs.ndim not in (1, 2) or inputs.size == 0:
-        raise InputError(
-            f"x must have shape (N, D) or (N,) with at least one value, got shape {inputs.shape}; "
-            "give one row per point"
-        )
-    return inputs.reshape(len(inputs), -1)
-
-
-def _check_training(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats, tuple[int, ...]]:
-    """Return x as (N, D), y as (N,), and the trailing shape of y: () or (1,)."""
-    inputs, targets = _check_inputs(x), _check_floats(y, "y")
-    if targets.ndim not in (1, 2) or targets.shape[1:] not in ((), (1,)):
-        raise InputError(
-            f"y must have shape (N,) or (N, 1), got {targets.shape}; fit one GPRegressor per output column"
-        )
-    if len(inputs) != len(targets):
-        raise InputError(
-            f"x and y must have the same length, got {len(inputs)} and {len(targets)}; give one y per row of x"
-        )
-    if len(targets) < 2:
-        raise InputError("fit needs at least 2 points, got 1; a single point says nothing about a lengthscale")
-    if np.ptp(targets) == 0:
-        raise InputError(
-            f"y must vary, got {len(targets)} times {targets.flat[0]:g}; "
-            "a constant leaves amplitude and noise undetermined"
-        )
-    return inputs, targets.reshape(-1), targets.shape[1:]
-
-
-def _check_floats(values: ArrayLike, name: str) -> Floats:
-    """Return the values as finite floats."""
-    try:
-        array = np.array(values, dtype=np.float64)  # a copy: changing x after fit must not change the fit
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that needs its gradient
-        raise InputError(
-            f"{name} must be an array of numbers, got {type(values).__name__} ({error}); "
-            "convert it with numpy.asarray first"
-        ) from error
-    if not np.isfinite(array).all():
-        raise InputError(
-            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} NaN or infinite value(s); "
-            "drop or fill them first"
-        )
-    return array

@@ -176,7 +176,8 @@ def load_co2(path: str | Path | None = None, *, train_months: int = 272) -> CO2:
         Training data and future truth. By default 272 and 254 months; x spans -1.73 to 1.73, then up to 4.96.
 
     Raises:
-        DataError: If the file is missing, damaged, wrongly keyed or wrongly shaped.
+        DataError: If the file is missing, damaged, wrongly keyed or wrongly shaped, or in the tutorial's format and
+            not standardized.
         InputError: If `train_months` is below 4 or above the number of months.
 
     Example:
@@ -195,6 +196,7 @@ def load_co2(path: str | Path | None = None, *, train_months: int = 272) -> CO2:
         raise DataError(f"{file}: expected columns of one length, got {lengths}; write the file again")
     if "label" in arrays:
         x, y = (arrays[key].astype(np.float64) for key in SEED_KEYS)
+        _check_standardized(file, x, y)
         none = np.empty((0, 1))
         return CO2(x, y, none, none, np.zeros(len(x), bool), np.zeros(0, bool), None)
     year, ppm = (arrays[key].astype(np.float64)[:, None] for key in CO2_KEYS[:2])
@@ -217,6 +219,24 @@ def _split_co2(file: Path, year: Floats, ppm: Floats, filled: NDArray[np.bool_],
     x = scale.to_x(year)
     y = scale.to_y(x, ppm)
     return CO2(x[:months], y[:months], x[months:], y[months:], filled[:months], filled[months:], scale)
+
+
+def _check_standardized(path: Path, x: Floats, y: Floats) -> None:
+    """Refuse a training set in the tutorial's format that the tutorial's grid and priors cannot serve."""
+    if (count := len(np.unique(x))) < 4:
+        raise DataError(f"{path}: expected at least 4 distinct values in data, got {count}; give more training months")
+    if x.min() < -3 or x.max() > 3.5:
+        raise DataError(
+            f"{path}: expected standardized data (mean 0, standard deviation 1, within -3 to 3.5), "
+            f"got {x.min():g} to {x.max():g}; standardize it"
+        )
+    if np.ptp(y) == 0:
+        raise DataError(f"{path}: expected label to vary, got {y.flat[0]:g} throughout; check the values")
+    if np.abs(y).max() > 1e6:
+        raise DataError(
+            f"{path}: expected standardized label (mean 0, standard deviation 1), got values up to "
+            f"{np.abs(y).max():g}; standardize it"
+        )
 
 
 def _check_column(path: Path, key: str, array: NDArray[Any]) -> None:

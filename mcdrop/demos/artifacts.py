@@ -1,9 +1,10 @@
 """What a demo leaves behind: figures, arrays, weights and a summary, each file complete or not there at all."""
 
+import hashlib
 import json
 import os
-import pickle
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mcdrop.errors import OutputError
+from mcdrop.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,21 +38,38 @@ class Artifacts:
     folder: Path
     written: list[Path] = field(default_factory=list)
 
+    @classmethod
+    def at(cls, folder: str | Path) -> "Artifacts":
+        """Name the folder; nothing is written yet.
+
+        Raises:
+            InputError: If the name is empty.
+        """
+        if not str(folder).strip():
+            raise InputError("out must name a folder, got an empty text; give one, or leave it out for the default")
+        return cls(Path(folder))
+
     def check(self) -> None:
         """Make the folder and try to write in it, before any long work.
 
         Raises:
             OutputError: If that fails.
         """
-        self._write(".mcdrop-write-test", lambda path: path.write_text("ok", encoding="utf-8"))
-        (self.written.pop()).unlink()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(prefix=".partial-", dir=self.folder) as file:
+                file.write(b"ok")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
 
     def figure(self, name: str, figure: "Figure") -> None:
-        """Write a figure as PNG and SVG and close it."""
+        """Write a figure as PNG and SVG, the same bytes every time, and close it."""
+        import matplotlib as mpl
         import matplotlib.pyplot as plt
 
-        for suffix in ("png", "svg"):
-            self._write(f"{name}.{suffix}", partial(figure.savefig, format=suffix, dpi=150))
+        with mpl.rc_context({"svg.hashsalt": "mcdrop"}):
+            self._write(f"{name}.png", partial(figure.savefig, format="png", dpi=150))
+            self._write(f"{name}.svg", partial(figure.savefig, format="svg", metadata={"Date": None}))
         plt.close(figure)
 
     def summary(self, values: Mapping[str, Any]) -> None:
@@ -59,12 +77,27 @@ class Artifacts:
         text = json.dumps(values, indent=2) + "\n"
         self._write("summary.json", lambda path: path.write_text(text, encoding="utf-8"))
 
-    def arrays(self, name: str, arrays: Mapping[str, NDArray[Any]], *, units: Mapping[str, str]) -> None:
-        """Write arrays to an HDF5 file, slashes in their names making groups, with units as attributes."""
+    def arrays(
+        self,
+        name: str,
+        arrays: Mapping[str, NDArray[Any]],
+        *,
+        units: Mapping[str, str],
+        attributes: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Write arrays to an HDF5 file, slashes in their names making groups, with units as attributes.
+
+        Args:
+            name: Name of the file, without its ending.
+            arrays: Arrays by name.
+            units: Units by the last part of the names; "1" where there is none.
+            attributes: Attributes of the file itself.
+        """
         import h5py
 
         def write(path: Path) -> None:
             with h5py.File(path, "w") as file:
+                file.attrs.update(attributes or {})
                 for key, value in arrays.items():
                     data = file.create_dataset(key, data=value, compression="gzip" if np.size(value) > 1000 else None)
                     data.attrs["units"] = units.get(key.rsplit("/", 1)[-1], "1")
@@ -72,9 +105,15 @@ class Artifacts:
         self._write(f"{name}.h5", write)
 
     def weights(self, name: str, net: nn.Module, recipe: Mapping[str, Any]) -> None:
-        """Write a net's weights with the recipe that made them."""
-        content = {"recipe": json.dumps(recipe, sort_keys=True), "state": net.state_dict()}
-        self._write(f"{name}.pt", lambda path: torch.save(content, path))
+        """Write a net's weights with the recipe that made them and a checksum of both."""
+        made_by, state = json.dumps(recipe, sort_keys=True), net.state_dict()
+        content = {"recipe": made_by, "state": state, "sha256": _checksum(made_by, state)}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:  # given a path, torch writes its name into the file
+                torch.save(content, file)
+
+        self._write(f"{name}.pt", write)
 
     def load_weights(self, name: str, net: nn.Module, recipe: Mapping[str, Any]) -> bool:
         """Load a net's weights if they are there and were made by this very recipe.
@@ -88,17 +127,21 @@ class Artifacts:
             Whether the net now has them; False means that it has to be trained.
 
         Raises:
-            OutputError: If the file is there but cannot be read.
+            OutputError: If the file is there but is damaged or is no such file.
         """
         path = self.folder / f"{name}.pt"
         if not path.is_file():
             return False
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what torch says of a damaged file, the error below says
+                content = torch.load(path, map_location="cpu", weights_only=True)
+            if content["sha256"] != _checksum(content["recipe"], content["state"]):
+                raise ValueError("the checksum differs")
             if content["recipe"] != json.dumps(recipe, sort_keys=True):
                 return False
             net.load_state_dict(content["state"])
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:  # a damaged file can fail in any way
             raise OutputError(
                 f"{path} must hold weights that a demo wrote, got a file that cannot be read "
                 f"({type(error).__name__}); delete it, or run without --reuse"
@@ -117,9 +160,22 @@ class Artifacts:
             partial.chmod(0o644)
             partial.replace(target)
         except (OSError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-            raise OutputError(f"cannot write {target}: {reason}; choose a writable folder with --out") from error
+            raise _unwritable(target, error) from error
         finally:
             if partial is not None:
                 partial.unlink(missing_ok=True)
         self.written = [path for path in self.written if path != target] + [target]
+
+
+def _unwritable(place: Path, error: Exception) -> OutputError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+    return OutputError(f"cannot write {place}: {reason}; choose a writable folder with --out")
+
+
+def _checksum(recipe: str, state: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of a recipe and of every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(recipe.encode())
+    for name, tensor in state.items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,34 +16,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mcdrop.arguments import check_count, check_device
-from mcdrop.datasets import Digits, load_digits, rotate
+from mcdrop.datasets import Digits, load_digits
 from mcdrop.demos.artifacts import Artifacts
-from mcdrop.demos.report import Check, Report, Table
+from mcdrop.demos.digits_figures import draw_softmax, draw_strip, draw_uncertainty
+from mcdrop.demos.digits_sweep import ANGLES, TITLES, Sweep
+from mcdrop.demos.report import Check, Report, Table, read_versions
 from mcdrop.errors import DataError, InputError
 from mcdrop.networks import lenet, mlp
-from mcdrop.plots import plot_class_probs, plot_image_strip, plot_measures, plot_softmax_scatter
-from mcdrop.predictive import ClassificationPredictive
 from mcdrop.rng import check_seed
-from mcdrop.sampler import MCDropout
 from mcdrop.training import fit
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["PRESETS", "Preset", "Recipe", "run_digits"]
 
 Floats = NDArray[np.floating]
 
-ANGLES = np.arange(50, 130, 7)
-"""Degrees by which the tutorial turns its digit."""
-
-MIDDLE = (ANGLES > 70) & (ANGLES < 110)
-"""The part of the sweep in which a turned 1 is no digit any more."""
-
 LEAN = 30.0
 """Degrees to the right that the digit leans before it is turned."""
-
-TITLES = {"mlp": "MLP 800-800", "lenet": "LeNet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +82,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "tiny": Preset(Recipe(2, 2e-3), Recipe(1, 2e-3), passes=50, trained_on=1000, tested_on=200),
     }
 )
-"""default: two minutes on two cores; paper: the tutorial's SGD and 1,500 epochs, for a GPU; tiny: seconds, to see that
-it works."""
+"""default: two to four minutes on two cores; paper: the tutorial's SGD and 1,500 epochs, for a GPU; tiny: seconds,
+to see that it works."""
 
 
 def run_digits(
@@ -128,7 +116,8 @@ def run_digits(
         The report; its numbers are in `summary.json` too.
 
     Raises:
-        InputError: If the preset, the digit or the device is unknown or the number of passes is below 2.
+        InputError: If the preset, the digit or the device is unknown, the folder has no name or the number of
+            passes is below 2.
         DataError: If the data files are unusable.
         OutputError: If the folder cannot be written to, or reused weights cannot be read.
         TrainingError: If training diverges or is interrupted.
@@ -140,11 +129,11 @@ def run_digits(
     check_count("passes", passes, least=2, why="a spread needs two draws")
     check_seed(seed)
     place = check_device(device)
+    artifacts = Artifacts.at(out)
     digits = load_digits(data)
     index = _pick(digits, digit)
-    artifacts = Artifacts(Path(out))
     artifacts.check()
-    sweep = _Sweep(digits, index, seed, passes, chosen.tested_on)
+    sweep = Sweep(digits, index, seed, passes, chosen.tested_on)
     for name, recipe in chosen.recipes.items():
         net = _trained(name, recipe, digits, chosen.trained_on, seed, artifacts, reuse, place, progress)
         sweep.add_net(name, net, progress)
@@ -153,6 +142,9 @@ def run_digits(
         "seed": seed,
         "passes": passes,
         "digit": index,
+        "data": "bundled" if data is None else str(data),
+        "device": str(place),
+        "versions": read_versions(),
         "recipes": {name: asdict(recipe) for name, recipe in chosen.recipes.items()},
     }
     return _write(sweep, settings, artifacts)
@@ -225,72 +217,7 @@ def _trained(
     return net
 
 
-class _Sweep:
-    """One digit at every angle, upright first, and what each net says of it."""
-
-    def __init__(self, digits: Digits, index: int, seed: int, passes: int, tested_on: int | None) -> None:
-        self.images, self.labels = digits.test_images[:tested_on], digits.test_labels[:tested_on]
-        self.seed, self.passes = seed, passes
-        self.label = int(digits.test_labels[index])
-        self.upright = digits.test_images[index]
-        self.turned = rotate(self.upright, ANGLES).astype(np.float32)
-        self.predictions: dict[str, ClassificationPredictive] = {}
-        self.upright_predictions: dict[str, ClassificationPredictive] = {}
-        self.averaged: dict[str, Floats] = {}
-        self.accuracy: dict[str, dict[str, float]] = {}
-
-    def add_net(self, name: str, net: nn.Module, progress: bool) -> None:
-        model = MCDropout(net, task="classification")
-        self.predictions[name] = model.predict(self.turned, passes=self.passes, seed=self.seed, keep_samples=True)
-        self.upright_predictions[name] = model.predict(self.upright[None], passes=self.passes, seed=self.seed)
-        self.averaged[name] = _softmax(net, self.turned)
-        sampled = model.predict(
-            self.images,
-            passes=min(self.passes, 100),
-            seed=self.seed,
-            progress=progress and f"Testing the {TITLES[name]}",
-        )
-        self.accuracy[name] = {
-            "weight_averaging": float((_softmax(net, self.images).argmax(axis=1) == self.labels).mean()),
-            "mc_dropout": float((sampled.labels == self.labels).mean()),
-        }
-
-    def numbers(self, name: str) -> dict[str, Any]:
-        """Summarize one net: its accuracy, its answers along the sweep, its measures there and upright."""
-        pred, upright = self.predictions[name], self.upright_predictions[name]
-        middle = float(pred.mutual_information[MIDDLE].mean())
-        return {
-            "test_accuracy": self.accuracy[name],
-            "labels_weight_averaging": self.averaged[name].argmax(axis=1).tolist(),
-            "labels_mc_dropout": pred.labels.tolist(),
-            "entropy": pred.entropy.tolist(),
-            "mutual_information": pred.mutual_information.tolist(),
-            "variation_ratio": pred.variation_ratio.tolist(),
-            "upright_label": int(upright.labels[0]),
-            "upright_mutual_information": float(upright.mutual_information[0]),
-            "middle_mutual_information": middle,
-        }
-
-    def winners(self, name: str) -> list[int]:
-        """Return the classes that win somewhere along the sweep, with MC dropout or without."""
-        averaged = self.averaged[name].argmax(axis=1)
-        return [int(k) for k in np.union1d(self.predictions[name].labels, averaged)]
-
-
-def _softmax(net: nn.Module, images: Floats) -> Floats:
-    """Return the probabilities of the weight-averaged net: one pass with dropout off."""
-    device = next(net.parameters()).device
-    with torch.no_grad():
-        parts = [net(part.to(device)).softmax(dim=1) for part in torch.split(torch.as_tensor(images), 500)]
-    return torch.cat(parts).double().cpu().numpy()
-
-
-def _write(sweep: _Sweep, settings: dict[str, Any], artifacts: Artifacts) -> Report:
-    for name in sweep.predictions:
-        artifacts.figure(f"softmax_{name}", _draw_softmax(sweep, name))
-        artifacts.figure(f"uncertainty_{name}", _draw_uncertainty(sweep, name))
-    artifacts.figure("strip", _draw_strip(sweep))
-    artifacts.arrays("arrays", _arrays(sweep), units=_UNITS)
+def _write(sweep: Sweep, settings: dict[str, Any], artifacts: Artifacts) -> Report:
     numbers = {name: sweep.numbers(name) for name in sweep.predictions}
     report = Report(
         demo="digits",
@@ -299,6 +226,11 @@ def _write(sweep: _Sweep, settings: dict[str, Any], artifacts: Artifacts) -> Rep
         checks=_checks(numbers),
         tables=(_accuracy_table(numbers), *(_sweep_table(name, values) for name, values in numbers.items())),
     )
+    for name in sweep.predictions:
+        artifacts.figure(f"softmax_{name}", draw_softmax(sweep, name))
+        artifacts.figure(f"uncertainty_{name}", draw_uncertainty(sweep, name))
+    artifacts.figure("strip", draw_strip(sweep))
+    artifacts.arrays("arrays", sweep.arrays(), units=_UNITS, attributes=report.attributes())
     artifacts.summary(report.as_dict())
     return replace(report, files=tuple(artifacts.written))
 
@@ -312,7 +244,7 @@ def _checks(numbers: Mapping[str, Mapping[str, Any]]) -> tuple[Check, ...]:
         accuracy = numbers[name]["test_accuracy"]["weight_averaging"]
         checks.append(Check(f"{TITLES[name]}: test accuracy", accuracy, bound, at_least=True))
     for name, values in numbers.items():
-        gain = values["middle_mutual_information"] - values["upright_mutual_information"]
+        gain = values["middle_mutual_information"] - values["as_written_mutual_information"]
         title = f"{TITLES[name]}: mutual information in mid-sweep minus unturned (nats)"
         checks.append(Check(title, gain, 0.1, at_least=True))
     return tuple(checks)
@@ -343,58 +275,3 @@ def _sweep_table(name: str, values: Mapping[str, Any]) -> Table:
         for i, angle in enumerate(ANGLES)
     )
     return Table(f"{TITLES[name]} on the turned digit (measures in nats)", columns, rows)
-
-
-def _arrays(sweep: _Sweep) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {"angle": ANGLES, "images": sweep.turned, "upright": sweep.upright}
-    for name, pred in sweep.predictions.items():
-        arrays[f"{name}/averaged_probs"] = sweep.averaged[name]
-        for key in ("probs", "probs_std", "logit_mean", "logit_std", "votes", "entropy", "expected_entropy"):
-            arrays[f"{name}/{key}"] = getattr(pred, key)
-        for key in ("mutual_information", "variation_ratio"):
-            arrays[f"{name}/{key}"] = getattr(pred, key)
-        if pred.samples is not None:
-            arrays[f"{name}/logit_samples"] = pred.samples
-    return arrays
-
-
-def _draw_strip(sweep: _Sweep) -> "Figure":
-    """Draw the digit at every angle, upright first."""
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(9, 1.3), layout="constrained")
-    images = np.concatenate([sweep.upright[None], sweep.turned])
-    plot_image_strip(images, ax=ax, titles=["as written", *(f"{angle}°" for angle in ANGLES)])
-    return figure
-
-
-def _draw_softmax(sweep: _Sweep, name: str) -> "Figure":
-    """Draw every pass's softmax inputs and outputs over the images, for the classes that win somewhere."""
-    import matplotlib.pyplot as plt
-
-    pred = sweep.predictions[name]
-    figure, axes = plt.subplots(
-        2, 2, figsize=(13, 5), sharex=True, layout="constrained", gridspec_kw={"height_ratios": [5, 1]}
-    )
-    shown = (("softmax input (logit)", pred.samples), ("softmax output (probability)", pred.prob_samples))
-    for (scatter, strip), (label, samples) in zip(axes.T, shown, strict=True):
-        if samples is None:  # the demo keeps them; a type checker cannot know
-            continue
-        plot_softmax_scatter(samples, sweep.winners(name), ax=scatter, xlabel=None, ylabel=label)
-        scatter.set_title(f"{TITLES[name]}: {label}")
-        plot_image_strip(sweep.turned, ax=strip, titles=[f"{angle}°" for angle in ANGLES], xlabel="rotation")
-    return figure
-
-
-def _draw_uncertainty(sweep: _Sweep, name: str) -> "Figure":
-    """Draw class probabilities with and without MC dropout, and the measures, over the angle."""
-    import matplotlib.pyplot as plt
-
-    pred = sweep.predictions[name]
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 6.5), sharex=True, layout="constrained")
-    plot_class_probs(pred, ANGLES, deterministic=sweep.averaged[name], ax=top)
-    top.set_title(f"{TITLES[name]}: class probabilities of the turned {sweep.label}")
-    plot_measures(pred, ANGLES, ax=bottom, xlabel="rotation (degrees)")
-    bottom.set_title("Measures of uncertainty")
-    bottom.set_xticks(ANGLES)
-    return figure

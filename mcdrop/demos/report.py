@@ -1,10 +1,16 @@
 """What a demo reports: rows to print, checks of what the tutorial shows, and the same as plain data."""
 
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Check", "Report", "Table"]
+__all__ = ["Check", "Report", "Table", "read_versions"]
+
+
+def read_versions() -> dict[str, str]:
+    """Return the versions that the numbers depend on."""
+    return {name: version(name) for name in ("mcdrop", "torch", "numpy")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,10 @@ class Report:
     checks: tuple[Check, ...]
     tables: tuple[Table, ...]
     files: tuple[Path, ...] = ()
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what tells the run: demo, preset, seed and number of passes."""
+        return {"demo": self.demo} | {name: self.settings[name] for name in ("preset", "seed", "passes")}
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `summary.json` holds."""

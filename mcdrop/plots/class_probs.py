@@ -39,6 +39,8 @@ def plot_class_probs(
 ) -> "Axes":
     """Draw the mean probability of each class inside a band of one standard deviation on either side.
 
+    The band is clipped to [0, 1], where probabilities lie.
+
     Args:
         pred: A prediction at N points.
         x: Where the points lie, shape (N,) or (N, 1), in any order.
@@ -74,7 +76,9 @@ def plot_class_probs(
     ax = get_axes(ax, figsize=(7.0, 3.5))
     for k, color, marker in zip(chosen, hues, MARKERS * len(chosen), strict=False):
         mean, std = pred.probs[order, k], pred.probs_std[order, k]
-        ax.fill_between(points, mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
+        ax.fill_between(
+            points, np.maximum(mean - std, 0.0), np.minimum(mean + std, 1.0), color=color, alpha=0.2, linewidth=0
+        )
         ax.plot(points, mean, color=color, marker=marker, markersize=4, label=f"class {k}")
         if plain is not None:
             ax.plot(points, plain[order, k], color=color, linestyle="--")

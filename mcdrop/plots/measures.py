@@ -35,7 +35,7 @@ def plot_measures(
     measures: Sequence[Measure] = ("entropy", "mutual_information", "variation_ratio"),
     colors: Sequence[str] | None = None,
     xlabel: str | None = None,
-    ylabel: str | None = "uncertainty",
+    ylabel: str | None = "uncertainty (nats; variation ratio: share)",
     title: str | None = None,
 ) -> "Axes":
     """Draw one line per measure; the legend gives the unit, nats or share (of passes).

@@ -46,10 +46,66 @@ def test_weights_come_back_only_for_the_same_recipe(tmp_path):
     assert torch.equal(net.weight, other.weight)
 
 
-def test_damaged_weights_are_an_error_not_a_retraining(tmp_path):
-    (tmp_path / "net.pt").write_bytes(b"not weights")
-    with pytest.raises(OutputError, match=r"net\.pt must hold weights"):
-        Artifacts(tmp_path).load_weights("net", torch.nn.Linear(2, 1), {})
+def flip_bytes(path):
+    """Flip bits in the middle of the file, where the weights are."""
+    data = bytearray(path.read_bytes())
+    at = data.index(torch.arange(64.0).numpy().tobytes())
+    data[at + 100] ^= 0xFF
+    path.write_bytes(data)
+
+
+def turn_into_nan(path):
+    content = torch.load(path, weights_only=True)
+    content["state"]["weight"][:] = torch.nan
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"not weights"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-200]),
+        lambda path: torch.save(torch.ones(3), path),
+        lambda path: torch.save({"recipe": "{}", "state": {1: 2}, "sha256": ""}, path),
+        lambda path: torch.save({"recipe": "{}"}, path),
+        flip_bytes,
+        turn_into_nan,
+    ],
+)
+def test_damaged_weights_are_an_error_not_a_retraining(tmp_path, damage):
+    net = torch.nn.Linear(64, 1)
+    with torch.no_grad():
+        net.weight[0] = torch.arange(64.0)
+    artifacts = Artifacts(tmp_path)
+    artifacts.weights("net", net, {})
+    damage(tmp_path / "net.pt")
+    with pytest.raises(OutputError, match=r"net\.pt must hold weights .* delete it, or run without --reuse") as error:
+        artifacts.load_weights("net", torch.nn.Linear(64, 1), {})
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_net_are_an_error(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    artifacts.weights("net", torch.nn.Linear(3, 1), {})
+    with pytest.raises(OutputError, match="delete it"):
+        artifacts.load_weights("net", torch.nn.Linear(2, 1), {})
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    torch.manual_seed(0)
+    net = torch.nn.Linear(3, 1)
+    folders = (tmp_path / "a", tmp_path / "b")
+    for folder in folders:
+        artifacts = Artifacts(folder)
+        figure, ax = plt.subplots()
+        ax.plot([0, 1])
+        ax.set_xlim(0, 0.5)  # clips, and clip paths have names
+        artifacts.figure("line", figure)
+        artifacts.weights("net", net, {"seed": 0})
+        artifacts.arrays("arrays", {"x": np.arange(2000.0)}, units={}, attributes={"seed": 0})
+    for path in folders[0].iterdir():
+        assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
@@ -68,5 +124,5 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="choose a writable folder with --out"):
+    with pytest.raises(OutputError, match=r"cannot write \S*file/out: .*choose a writable folder with --out"):
         Artifacts(tmp_path / "file" / "out").check()

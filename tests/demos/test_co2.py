@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mcdrop.demos import run_co2
-from mcdrop.demos.co2 import GRID, PRESETS
+from mcdrop.demos.co2 import PRESETS
+from mcdrop.demos.co2_results import GRID
 from mcdrop.errors import DataError, InputError, OutputError
 
 
@@ -29,12 +30,19 @@ def test_writes_figures_arrays_weights_and_summary(outcome):
 def test_arrays_hold_what_the_summary_says(outcome):
     report, folder = outcome
     with h5py.File(folder / "arrays.h5") as file:
+        assert dict(file.attrs) == {"demo": "co2", "preset": "tiny", "seed": 0, "passes": 50}
         x, std = file["x"][:].ravel(), file["relu/std"][:].ravel()
         gp_total = np.hypot(file["gp/std"][:], file["gp/noise_std"][()]).ravel()
     at = int(np.argmin(np.abs(x - 3.5)))
     assert std[at] == pytest.approx(report.results["relu"]["std_at_3.5"])
     assert gp_total[at] == pytest.approx(report.results["gp"]["std_at_3.5"])
     np.testing.assert_allclose(x[: len(GRID)], np.arange(-1.72, 3.505, 0.01), atol=1e-9)
+
+
+def test_the_summary_says_what_it_ran_with(outcome):
+    settings = outcome[0].settings
+    assert (settings["data"], settings["device"]) == ("bundled", "cpu")
+    assert set(settings["versions"]) == {"mcdrop", "torch", "numpy"}
 
 
 def test_the_grid_is_the_tutorials():
@@ -75,12 +83,13 @@ def test_reads_the_tutorials_own_file(tmp_path):
         ({"passes": 1}, InputError, "passes must be an integer of at least 2"),
         ({"seed": -1}, InputError, "seed must be"),
         ({"device": "abacus"}, InputError, "device must be one that torch can use"),
+        ({"out": ""}, InputError, "out must name a folder"),
         ({"data": "nowhere.h5"}, DataError, r"nowhere\.h5"),
     ],
 )
 def test_bad_options_stop_before_training(tmp_path, options, error, message):
     with pytest.raises(error, match=message):
-        run_co2(tmp_path, **{"preset": "tiny"} | options)
+        run_co2(**{"out": tmp_path, "preset": "tiny"} | options)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from mcdrop.datasets import load_digits, rotate
 from mcdrop.demos import run_digits
-from mcdrop.demos.digits import ANGLES, PRESETS, _lean, _leaning_one
+from mcdrop.demos.digits import PRESETS, _lean, _leaning_one
+from mcdrop.demos.digits_sweep import ANGLES
 from mcdrop.errors import InputError
 
 

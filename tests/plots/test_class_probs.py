@@ -11,14 +11,14 @@ X = np.array([60, 10, 50, 20, 40, 30])
 ORDER = np.argsort(X)
 
 
-def test_draws_mean_and_one_std_in_order_of_x(classification):
+def test_draws_mean_and_one_std_within_0_and_1_in_order_of_x(classification):
     ax = plot_class_probs(classification, X, classes=[2, 4])
     for line, band, k in zip(ax.lines, ax.collections, (2, 4), strict=False):
         mean, std = classification.probs[ORDER, k], classification.probs_std[ORDER, k]
         np.testing.assert_array_equal(line.get_xdata(), np.sort(X))
         np.testing.assert_array_equal(line.get_ydata(), mean)
         vertices = band.get_paths()[0].vertices
-        for x, low, high in zip(np.sort(X), mean - std, mean + std, strict=True):
+        for x, low, high in zip(np.sort(X), np.maximum(mean - std, 0), np.minimum(mean + std, 1), strict=True):
             at = vertices[vertices[:, 0] == x, 1]
             assert (at.min(), at.max()) == pytest.approx((low, high))
 

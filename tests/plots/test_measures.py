@@ -33,7 +33,11 @@ def test_lines_differ_without_color(classification):
 def test_draws_on_the_given_axes_with_its_labels(classification):
     ax = plt.figure().add_subplot()
     assert plot_measures(classification, X, ax=ax, xlabel="rotation (degrees)", title="LeNet") is ax
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("rotation (degrees)", "uncertainty", "LeNet")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == (
+        "rotation (degrees)",
+        "uncertainty (nats; variation ratio: share)",
+        "LeNet",
+    )
     assert ax.get_ylim()[0] == 0
 
 

@@ -1,0 +1,71 @@
+"""Checks of the arrays a baseline is fitted to: what passes comes back as finite floats of one shape."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcdrop.errors import InputError
+
+__all__ = ["check_floats", "check_inputs", "check_training"]
+
+Floats = NDArray[np.float64]
+
+
+def check_inputs(x: ArrayLike) -> Floats:
+    """Return x as a finite (N, D) array of floats.
+
+    Raises:
+        InputError: If it is empty, not finite, or of another shape.
+    """
+    inputs = check_floats(x, "x")
+    if inputs.ndim not in (1, 2) or inputs.size == 0:
+        raise InputError(
+            f"x must have shape (N, D) or (N,) with at least one value, got shape {inputs.shape}; "
+            "give one row per point"
+        )
+    return inputs.reshape(len(inputs), -1)
+
+
+def check_training(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats, tuple[int, ...]]:
+    """Return x as (N, D), y as (N,), and the trailing shape of y: () or (1,).
+
+    Raises:
+        InputError: If either has the wrong shape, the lengths differ, or there is nothing to learn from y.
+    """
+    inputs, targets = check_inputs(x), check_floats(y, "y")
+    if targets.ndim not in (1, 2) or targets.shape[1:] not in ((), (1,)):
+        raise InputError(
+            f"y must have shape (N,) or (N, 1), got {targets.shape}; fit one GPRegressor per output column"
+        )
+    if len(inputs) != len(targets):
+        raise InputError(
+            f"x and y must have the same length, got {len(inputs)} and {len(targets)}; give one y per row of x"
+        )
+    if len(targets) < 2:
+        raise InputError("fit needs at least 2 points, got 1; a single point says nothing about a lengthscale")
+    if np.ptp(targets) == 0:
+        raise InputError(
+            f"y must vary, got {len(targets)} times {targets.flat[0]:g}; "
+            "a constant leaves amplitude and noise undetermined"
+        )
+    return inputs, targets.reshape(-1), targets.shape[1:]
+
+
+def check_floats(values: ArrayLike, name: str) -> Floats:
+    """Return the values as a new array of finite floats.
+
+    Raises:
+        InputError: If they are no numbers, or not finite.
+    """
+    try:
+        array = np.array(values, dtype=np.float64)  # a copy: changing x after fit must not change the fit
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that needs its gradient
+        raise InputError(
+            f"{name} must be an array of numbers, got {type(values).__name__} ({error}); "
+            "convert it with numpy.asarray first"
+        ) from error
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} NaN or infinite value(s); "
+            "drop or fill them first"
+        )
+    return array
