@@ -155,7 +155,8 @@ class MCDropout(Generic[Predictive]):
             ExecutionError: If the strategy asked for by name cannot run the net.
 
         Warns:
-            SilentDropoutWarning: If declared dropout never fires, or all of it has rate 0.
+            SilentDropoutWarning: If declared dropout never fires, or a call that is not a module made so has rate 0.
+            RowMaskWarning: If the net calls dropout once per row, so that rows cannot share a mask.
         """
         check_count("passes", passes, least=2, why="a spread needs two draws")
         passes = int(passes)

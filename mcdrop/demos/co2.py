@@ -99,8 +99,8 @@ tiny: seconds, to see that all works.
 
 The default reaches in half a minute a net what takes the tutorial's plain training many hours: kinks spread over the
 data (`networks.co2_mlp`), dropout that is ramped up, a one-cycle learning rate. Over seeds 0 to 4 the mean at x = 3.5
-lies 6 to 33 standard deviations below zero with six layers and 32 to 62 with four; it is a straight
-line either way."""
+lies 6 to 33 standard deviations below zero with six layers and 32 to 62 with four; it is a
+straight line either way."""
 
 
 def run_co2(
