@@ -222,7 +222,7 @@ def test_progress_is_shown_on_stderr_only_when_asked(capsys):
     assert capsys.readouterr() == ("", "")
     fit(nn.Linear(1, 1), x, y, loss="mse", steps=3, progress=True)
     out, err = capsys.readouterr()
-    assert out == "" and "training" in err
+    assert out == "" and "Training" in err
 
 
 X, Y = line(6)
