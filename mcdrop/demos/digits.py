@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mcdrop.arguments import check_count, check_device
+from mcdrop.arguments import check_count
 from mcdrop.datasets import Digits, load_digits
 from mcdrop.demos.artifacts import Artifacts
 from mcdrop.demos.digits_figures import draw_softmax, draw_strip, draw_uncertainty
 from mcdrop.demos.digits_sweep import ANGLES, TITLES, Sweep
-from mcdrop.demos.report import Check, Report, Table, read_versions
+from mcdrop.demos.report import Check, Report, Table
+from mcdrop.demos.setup import set_up
 from mcdrop.errors import DataError, InputError
 from mcdrop.networks import lenet, mlp
-from mcdrop.rng import check_seed
 from mcdrop.training import fit
 
 __all__ = ["PRESETS", "Preset", "Recipe", "run_digits"]
@@ -122,32 +122,18 @@ def run_digits(
         OutputError: If the folder cannot be written to, or reused weights cannot be read.
         TrainingError: If training diverges or is interrupted.
     """
-    if preset not in PRESETS:
-        raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    chosen = PRESETS[preset]
-    passes = chosen.passes if passes is None else passes
-    check_count("passes", passes, least=2, why="a spread needs two draws")
-    check_seed(seed)
-    place = check_device(device)
+    setup = set_up(PRESETS, preset, seed=seed, passes=passes, device=device)
     artifacts = Artifacts.at(out)
     digits = load_digits(data)
     index = _pick(digits, digit)
     artifacts.check()
-    sweep = Sweep(digits, index, seed, passes, chosen.tested_on)
-    for name, recipe in chosen.recipes.items():
-        net = _trained(name, recipe, digits, chosen.trained_on, seed, artifacts, reuse, place, progress)
+    sweep = Sweep(digits, index, setup.seed, setup.passes, setup.preset.tested_on)
+    for name, recipe in setup.preset.recipes.items():
+        net = _trained(
+            name, recipe, digits, setup.preset.trained_on, setup.seed, artifacts, reuse, setup.device, progress
+        )
         sweep.add_net(name, net, progress)
-    settings = {
-        "preset": preset,
-        "seed": seed,
-        "passes": passes,
-        "digit": index,
-        "data": "bundled" if data is None else str(data),
-        "device": str(place),
-        "versions": read_versions(),
-        "recipes": {name: asdict(recipe) for name, recipe in chosen.recipes.items()},
-    }
-    return _write(sweep, settings, artifacts)
+    return _write(sweep, setup.settings(data) | {"digit": index}, artifacts)
 
 
 def _pick(digits: Digits, wanted: int | None) -> int:

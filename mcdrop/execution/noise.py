@@ -30,11 +30,6 @@ class NoiseSource:
     seed: int
     masks: Masks
     _bits: dict[int, CountedBits] = field(default_factory=dict)
-    _fired: tuple[Site, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Look the sites up once."""
-        self._fired = self.plan.fired
 
     def draw(
         self, site: int, what: DropoutCall | Site, *, shape: tuple[int, ...], passes: range, rows: range
@@ -68,8 +63,8 @@ class NoiseSource:
         return affine_noise(what.kind, what.rate, keep.to(real))
 
     def _layout(self, site: int, shape: tuple[int, ...], rows: int) -> RowLayout | None:
-        if site < len(self._fired):
-            layout = self._fired[site].layout
+        if site < len(self.plan.fired):
+            layout = self.plan.fired[site].layout
             if layout is None or (len(shape) > layout.axis and shape[layout.axis] == rows * layout.repeats):
                 return layout
         # A site the survey did not meet, as in a net whose path depends on its data: rows come first.

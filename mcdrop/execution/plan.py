@@ -16,7 +16,8 @@ class Plan:
     """What the survey of a net found.
 
     Attributes:
-        sites: The audit; its live and rate-0 rows come in call order.
+        sites: The audit: the sites that fire, and declared dropout that stays silent.
+        fired: The sites that fire, in call order, those at rate 0 included.
         mutates_inputs: Whether the forward writes into its inputs, so that every pass needs its own copy.
         prefix_bytes: Bytes a row makes before the first live site, the same in every pass.
         suffix_bytes: Bytes a row makes from the first live site on.
@@ -25,16 +26,12 @@ class Plan:
     """
 
     sites: SiteTable
+    fired: tuple[Site, ...]
     mutates_inputs: bool
     prefix_bytes: float
     suffix_bytes: float
     widest_bytes: float
     widest_noisy_bytes: float
-
-    @property
-    def fired(self) -> tuple[Site, ...]:
-        """The sites that fire, in call order, those at rate 0 included."""
-        return tuple(site for site in self.sites if site.index is not None)
 
 
 def run_net(twin: nn.Module, batch: Batch) -> Tensor:

@@ -182,6 +182,7 @@ class _Survey:
         if smaller is not None and len(smaller.calls) != len(self.calls) and len(self.calls) % rows == 0:
             _warn_of_calls_per_row(len(self.calls), rows)
         return Plan(
+            fired=tuple(fired),
             sites=SiteTable((*fired, *_declared_but_silent(self.twin, fired))),
             mutates_inputs=self.mutated or any(site.inplace for site in fired),
             prefix_bytes=self.prefix / rows,
