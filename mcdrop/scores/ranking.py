@@ -1,0 +1,113 @@
+r"""Ranking: does an uncertainty point at the answers that are wrong, or at the inputs that are strange.
+
+- AUROC: the probability that a positive point is more uncertain than a negative one, ties counting half.
+- Refusal curve: the accuracy of the answers kept when the least certain share of them is refused.
+
+References:
+    Hanley, J. and McNeil, B. (1982). The meaning and use of the area under a receiver operating characteristic (ROC)
+    curve. Radiology 143. https://doi.org/10.1148/radiology.143.1.7063747.
+    El-Yaniv, R. and Wiener, Y. (2010). On the Foundations of Noise-free Selective Classification. JMLR 11.
+    https://jmlr.org/papers/v11/el-yaniv10a.html (risk against coverage: section 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcdrop.errors import InputError
+from mcdrop.scores.arrays import check_flags, check_floats
+
+__all__ = ["SHARES", "RefusalCurve", "auroc", "refusal_curve"]
+
+Floats = NDArray[np.float64]
+
+SHARES = tuple(round(0.05 * k, 2) for k in range(20))
+"""Shares refused in a curve: 0, 5%, ... 95%."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefusalCurve:
+    """Accuracy of the answers that are kept when the least certain are refused.
+
+    Attributes:
+        refused: Share of the answers that is refused, shape (S,).
+        accuracy: Share of right answers among the others, shape (S,).
+    """
+
+    refused: Floats
+    accuracy: Floats
+
+
+def refusal_curve(right: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[float] = SHARES) -> RefusalCurve:
+    """Return the accuracy of the answers kept, over a range of shares refused.
+
+    Of N answers, the floor(share x N) least certain are refused. Where that parts equally uncertain answers, the
+    accuracy is its average over their orders, so that the order of the points does not matter.
+
+    Args:
+        right: Whether each answer is right, shape (N,) (see `mcdrop.scores.correct`).
+        uncertainty: A measure such as the entropy, larger where less certain, shape (N,).
+        shares: Shares to refuse, in [0, 1).
+
+    Returns:
+        The curve.
+
+    Raises:
+        InputError: If the shapes do not fit, a value is not finite, or a share lies outside [0, 1).
+    """
+    flags, doubt = _ranked("right", right, uncertainty)
+    refused = check_floats("shares", list(shares))
+    if refused.min() < 0 or refused.max() >= 1:
+        raise InputError(
+            f"shares must lie from 0 to below 1, got {refused.min():g} to {refused.max():g}; "
+            "refusing every answer leaves none to score"
+        )
+    group, count = np.unique(doubt, return_inverse=True, return_counts=True)[1:]
+    held = np.concatenate([[0], np.cumsum(count)])
+    won = np.concatenate([[0], np.cumsum(np.bincount(group, weights=flags))])
+    kept = len(flags) - np.floor(refused * len(flags) + 1e-9)  # 0.29 * 100 is a little less than 29
+    return RefusalCurve(refused=refused, accuracy=np.interp(kept, held, won) / kept)
+
+
+def auroc(uncertainty: ArrayLike, positive: ArrayLike) -> float:
+    """Return how well an uncertainty tells positive points (wrong, shifted) from negative ones.
+
+    Args:
+        uncertainty: A measure such as the entropy, expected to be larger at positive points, shape (N,).
+        positive: Which points are positive, True or 1, shape (N,).
+
+    Returns:
+        The area under the receiver operating characteristic: 1 if every positive point is more uncertain than every
+        negative one, 0.5 for a coin.
+
+    Raises:
+        InputError: If the shapes do not fit, a value is not finite, all points are of one kind, or the uncertainty is
+            the same everywhere.
+
+    Example:
+        >>> auroc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])
+        0.75
+    """
+    from sklearn.metrics import roc_auc_score
+
+    flags, doubt = _ranked("positive", positive, uncertainty)
+    if flags.all() or not flags.any():
+        kind = "positive" if flags.all() else "negative"
+        raise InputError(f"AUROC needs positive and negative points, got {len(flags)} {kind} one(s); it is undefined")
+    if doubt.min() == doubt.max():
+        raise InputError(
+            f"uncertainty must vary, got {doubt[0]:g} at all {len(doubt)} points; a constant ranks nothing"
+        )
+    return float(roc_auc_score(flags, doubt))
+
+
+def _ranked(name: str, flags: ArrayLike, uncertainty: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    """Return yes-or-no values and the uncertainty that ranks them, both (N,)."""
+    known, doubt = check_flags(name, flags), check_floats("uncertainty", uncertainty)
+    if doubt.shape != known.shape:
+        raise InputError(
+            f"uncertainty must have the shape of {name}, {known.shape}, got {doubt.shape}; give one value per point"
+        )
+    return known, doubt
