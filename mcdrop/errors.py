@@ -1,7 +1,9 @@
 """The error tree: every error mcdrop raises on purpose, each also the builtin it resembles."""
 
 __all__ = [
+    "ConvergenceWarning",
     "DataError",
+    "DependencyError",
     "ExecutionError",
     "InputError",
     "McdropError",
@@ -42,8 +44,16 @@ class DataError(McdropError, OSError):
     """A data file is missing, damaged, or not in the format that was asked for."""
 
 
+class DependencyError(McdropError, ImportError):
+    """An optional package is needed and not installed."""
+
+
 class OutputError(McdropError, OSError):
     """A result could not be written where it was asked for."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A sampler's chains have not converged, so what is computed from them may be wrong."""
 
 
 class RowMaskWarning(UserWarning):

@@ -1,13 +1,15 @@
 r"""MCDropout: from a trained net, through T stochastic passes, to a predictive.
 
 With masks drawn from q(w) in every pass, the predictive moments are estimated by
-$E[y^*] \approx \frac1T \sum_t \hat y(x^*, w_t)$ and the spread of the passes around it.
+$E[y^*] \approx \frac1T \sum_t \hat y(x^*, w_t)$ and the spread of the passes around it. The likelihood of
+observations, and the noise that makes it largest, come from the same passes (see `mcdrop.precision`).
 
 References:
     Gal, Y. and Ghahramani, Z. (2016). Dropout as a Bayesian Approximation: Representing Model Uncertainty in
-    Deep Learning. ICML. https://arxiv.org/abs/1506.02142 (section 4, eq. 6-7).
+    Deep Learning. ICML. https://arxiv.org/abs/1506.02142 (section 4: moments eq. 6, log-likelihood eq. 8).
 """
 
+from collections.abc import Iterator
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import numpy as np
@@ -16,11 +18,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mcdrop.arguments import check_choice, check_count
-from mcdrop.errors import InputError, NetError
-from mcdrop.execution import PROBE_ROWS, Execution, Masks, Run, structural_twin, survey
+from mcdrop.errors import InputError
+from mcdrop.execution import (
+    PROBE_ROWS,
+    Execution,
+    Masks,
+    Run,
+    check_finite,
+    fit_precision,
+    joined,
+    log_likelihood,
+    read_targets,
+    structural_twin,
+    survey,
+)
 from mcdrop.inputs import Stream, open_stream
 from mcdrop.moments import ClassMoments, Moments
 from mcdrop.outputs import LogitReader, Outputs
+from mcdrop.precision import LogLikelihood, Precision, one_tau
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sites import SiteTable
 
@@ -171,11 +186,12 @@ class MCDropout(Generic[Predictive]):
             chunk_size=chunk_size,
             progress=progress,
         )
+        known = {"passes": passes, "provenance": self._provenance(run.sites, seed, masks)}
         if self.task == "regression":
             moments, samples = run.statistics(Moments.of, _unchanged, keep=keep_samples)
-            return cast(Predictive, _regression(moments, samples, passes))
+            return cast(Predictive, _regression(moments, samples, known))
         statistics, samples = run.statistics(ClassMoments.of, self._read, keep=keep_samples)
-        return cast(Predictive, _classification(statistics, samples, passes))
+        return cast(Predictive, _classification(statistics, samples, known))
 
     def sample(
         self,
@@ -224,6 +240,172 @@ class MCDropout(Generic[Predictive]):
         )
         return run.samples()
 
+    def log_likelihood(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        tau: float | None = None,
+        noise_std: float | None = None,
+        passes: int = 100,
+        seed: int = 0,
+        masks: Masks = "shared",
+        batch_size: int | None = None,
+        execution: Execution = "auto",
+        chunk_size: int | None = None,
+        progress: bool | str = False,
+    ) -> NDArray[np.float64]:
+        """Return the log-likelihood of observations under the mixture of T passes; none of them is kept.
+
+        Args:
+            x: Inputs, as for `predict`.
+            y: Observations in the shape of the net's outputs; for classification the true classes, whole numbers
+                from 0, shape (N,). Given by itself also where x is a loader, in the order of the loader's rows.
+            tau: For regression, the model precision in units of 1/y²; give either this or `noise_std`.
+            noise_std: For regression, the observation noise in units of y.
+            passes: Number of passes T, at least 1.
+            seed: What the masks are keyed by.
+            masks: Whether rows share their masks, as for `predict`; the likelihood of a row means the same either way.
+            batch_size: Rows to run at once, as for `predict`.
+            execution: The strategy, as for `predict`.
+            chunk_size: Passes to run side by side, as for `predict`.
+            progress: Whether to show a progress bar on standard error; a text names it.
+
+        Returns:
+            In nats, shape (N,): the density of a row's D outputs together, or the mean probability of its class. One
+            value per prediction where a classifier makes several for a row.
+
+        Raises:
+            InputError: If an argument or the data are not usable, or x and y do not fit together.
+            NoDropoutError: If no dropout fires in the net.
+            NetError: If the net refuses the inputs or its outputs are unusable.
+            ExecutionError: If the strategy asked for by name cannot run the net.
+
+        Example:
+            >>> import torch
+            >>> net = torch.nn.Sequential(torch.nn.Linear(1, 64), torch.nn.Dropout(0.1), torch.nn.Linear(64, 1))
+            >>> MCDropout(net).log_likelihood(torch.zeros(5, 1), torch.zeros(5), noise_std=0.5).shape
+            (5,)
+        """
+        check_count("passes", passes, least=1, why="there is no likelihood without one")
+        precision = self._one_precision(tau, noise_std)
+        truth, stream = read_targets(y, labels=precision is None), self._open(x)
+        truth.check_length(stream.total)
+        run = Run(
+            self.net,
+            stream,
+            passes=passes,
+            seed=seed,
+            masks=masks,
+            batch_size=batch_size,
+            execution=execution,
+            chunk_size=chunk_size,
+            progress=progress,
+        )
+        if precision is None:
+            return log_likelihood(run, truth, lambda output, y: LogLikelihood.of_labels(self._read(output), y))
+        return log_likelihood(run, truth, lambda output, y: LogLikelihood.of(output, y, precision))
+
+    def fit_precision(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        passes: int = 100,
+        seed: int = 0,
+        masks: Masks = "shared",
+        batch_size: int | None = None,
+        execution: Execution = "auto",
+        chunk_size: int | None = None,
+        progress: bool | str = False,
+    ) -> Precision:
+        """Find the tau under which held-out observations are likeliest, to a relative precision of about 1e-4.
+
+        The T passes run three times, on the same masks: to bound tau by the passes' errors, for a coarse grid of taus
+        between the bounds, and for a fine one around the best. Memory does not grow with T.
+
+        Use data that the net was not trained on: on its training data it errs too little, and tau comes out too large.
+        Use many passes where their spread is above the noise: a large tau needs a pass near every observation, so that
+        tau comes out too small until there are enough.
+
+        Args:
+            x: Inputs, as for `predict`, of a kind that can be read again: a loader, but no bare iterator.
+            y: Observations in the shape of the net's outputs, in units of y, in the order of the rows of x.
+            passes: Number of passes T, at least 1.
+            seed: What the masks are keyed by.
+            masks: Whether rows share their masks, as for `predict`.
+            batch_size: Rows to run at once, as for `predict`.
+            execution: The strategy, as for `predict`.
+            chunk_size: Passes to run side by side, as for `predict`.
+            progress: Whether to show progress bars on standard error; a text names them.
+
+        Returns:
+            The best tau, its likelihood and the curve that was looked at.
+
+        Raises:
+            InputError: If an argument or the data are not usable, x and y do not fit together, the task is not
+                regression, or every point is hit exactly by some pass, so that no tau is largest.
+            NoDropoutError: If no dropout fires in the net.
+            NetError: If the net refuses the inputs or its outputs are unusable.
+            ExecutionError: If the strategy asked for by name cannot run the net.
+
+        Example:
+            >>> import torch
+            >>> net = torch.nn.Sequential(torch.nn.Linear(1, 64), torch.nn.Dropout(0.1), torch.nn.Linear(64, 1))
+            >>> best = MCDropout(net).fit_precision(torch.zeros(5, 1), torch.arange(5.0))
+            >>> 1 < best.noise_std < 4
+            True
+        """
+        check_count("passes", passes, least=1, why="there is no likelihood without one")
+        self._refuse_classes("fit_precision")
+        if isinstance(x, Iterator):
+            raise InputError(
+                f"x must be something that can be read three times, got {type(x).__name__}, which ends after once; "
+                "pass a tensor, an array, a list of batches or a DataLoader"
+            )
+        truth, stream = read_targets(y, labels=False), self._open(x)
+        truth.check_length(stream.total)
+        run = Run(
+            self.net,
+            stream,
+            passes=passes,
+            seed=seed,
+            masks=masks,
+            batch_size=batch_size,
+            execution=execution,
+            chunk_size=chunk_size,
+            progress=progress,
+        )
+        return fit_precision(run, truth, lambda: self._open(x))
+
+    def _one_precision(self, tau: float | None, noise_std: float | None) -> float | None:
+        """Return tau however it was given; None for a classifier, which has none."""
+        if self.task == "classification":
+            if tau is not None or noise_std is not None:
+                self._refuse_classes("tau and noise_std")
+            return None
+        return one_tau(tau, noise_std)
+
+    def _refuse_classes(self, what: str) -> None:
+        if self.task == "classification":
+            raise InputError(
+                f"{what} must go with task='regression', got task='classification'; leave it out: class probabilities "
+                "hold their noise already"
+            )
+
+    def _provenance(self, sites: SiteTable, seed: int, masks: Masks) -> dict[str, Any]:
+        """Say what made a prediction, in plain data: what fixes the draws, and nothing of how they were run."""
+        return {
+            "model": type(self).__name__,
+            "net": type(self.net).__name__,
+            "seed": int(seed),
+            "masks": masks,
+            "sites": [
+                {"index": site.index, "kind": site.kind, "module": site.module, "rate": site.rate}
+                for site in sites.live
+            ],
+        }
+
     def _open(self, x: Any) -> Stream:
         tensors = (*self.net.parameters(), *self.net.buffers())
         floating = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
@@ -234,36 +416,24 @@ def _unchanged(output: Tensor) -> Tensor:
     return output
 
 
-def _array(parts: list[Tensor]) -> NDArray[np.float64]:
-    return np.asarray(torch.cat(parts).numpy(), dtype=np.float64)
+def _regression(states: list[Moments], samples: Tensor | None, known: dict[str, Any]) -> RegressionPredictive:
+    mean, std = joined([s.mean for s in states]), joined([s.std for s in states])
+    check_finite(mean + std)
+    return RegressionPredictive(mean=mean, std=std, samples=None if samples is None else samples.numpy(), **known)
 
 
-def _regression(states: list[Moments], samples: Tensor | None, passes: int) -> RegressionPredictive:
-    mean, std = _array([s.mean for s in states]), _array([s.std for s in states])
-    _refuse_non_finite(mean + std)
-    return RegressionPredictive(mean=mean, std=std, passes=passes, samples=None if samples is None else samples.numpy())
-
-
-def _classification(states: list[ClassMoments], samples: Tensor | None, passes: int) -> ClassificationPredictive:
-    probs = _array([s.probs.mean for s in states])
-    _refuse_non_finite(probs)
+def _classification(
+    states: list[ClassMoments], samples: Tensor | None, known: dict[str, Any]
+) -> ClassificationPredictive:
+    probs = joined([s.probs.mean for s in states])
+    check_finite(probs)
     return ClassificationPredictive(
         probs=probs,
-        probs_std=_array([s.probs.std for s in states]),
-        logit_mean=_array([s.logits.mean for s in states]),
-        logit_std=_array([s.logits.std for s in states]),
+        probs_std=joined([s.probs.std for s in states]),
+        logit_mean=joined([s.logits.mean for s in states]),
+        logit_std=joined([s.logits.std for s in states]),
         votes=torch.cat([s.votes for s in states]).numpy(),
-        expected_entropy=_array([s.entropy.mean for s in states]),
-        passes=passes,
+        expected_entropy=joined([s.entropy.mean for s in states]),
         samples=None if samples is None else samples.numpy(),
+        **known,
     )
-
-
-def _refuse_non_finite(values: NDArray[np.float64]) -> None:
-    rows = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-    if len(rows):
-        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-        raise NetError(
-            f"the net must give finite outputs, got NaN or infinity in {len(rows)} of {len(values)} rows ({shown}); "
-            "look at these inputs, and at the net's weights"
-        )

@@ -1,14 +1,15 @@
-"""Result types: intervals, noise, shapes, and what they refuse."""
+"""Result types: intervals, noise, shapes, files, and what they refuse."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields, replace
 from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcdrop import ClassificationPredictive, InputError, RegressionPredictive
+from mcdrop import ClassificationPredictive, DataError, InputError, RegressionPredictive, storage
+from mcdrop.predictive.axes import name_axes
 
 MEAN, STD = np.array([[0.0, 10.0], [-3.0, 1.0], [2.0, 5.0]]), np.array([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])
 
@@ -17,6 +18,7 @@ def gaussian(**options):
     return RegressionPredictive(mean=MEAN, std=STD, **({"passes": 100} | options))
 
 
+@settings(deadline=None)  # the first call imports SciPy
 @given(st.floats(0.001, 0.999))
 def test_quantiles_of_a_gaussian(q):
     expected = [
@@ -39,6 +41,7 @@ def test_ends_of_the_range_are_infinite_but_never_nan():
     assert lower[1, 1] == upper[1, 1] == 1.0
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 0.98), st.floats(0.005, 0.015))
 def test_intervals_are_central_and_nested(level, more):
     inner, outer = gaussian().interval(level), gaussian().interval(level + more)
@@ -173,3 +176,243 @@ def test_without_samples_there_are_no_probability_samples():
         pred.probs, pred.probs_std, pred.logit_mean, pred.logit_std, pred.votes, pred.expected_entropy, 30
     )
     assert bare.prob_samples is None
+
+
+RNG = np.random.default_rng(3)
+
+
+def drawn(trail, dtype="f8", **options):
+    """Return a regression of 12 passes of the shape."""
+    samples = RNG.normal(size=(12, *trail)).astype(dtype)
+    mean, std = samples.mean(0, dtype=np.float64), samples.std(0, ddof=1, dtype=np.float64)
+    return RegressionPredictive(mean, std, **({"passes": 12, "samples": samples} | options))
+
+
+def assert_equal_to_the_bit(one, other):
+    """Every field: type, shape and bits."""
+    assert type(one) is type(other)
+    for field in fields(one):
+        left, right = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(left, np.ndarray):
+            assert (left.dtype, left.shape) == (right.dtype, right.shape), field.name
+            assert left.tobytes() == right.tobytes(), field.name
+        else:
+            assert left == right, field.name
+            assert type(left) is type(right), field.name
+
+
+def saved(pred, tmp_path):
+    return type(pred).from_archive(storage.read(pred.save(tmp_path / "a.nc")))
+
+
+PROVENANCE = {"seed": 7, "model": "Sequential", "sites": [{"name": "2", "p": 0.1}], "masks": "shared", "none": None}
+
+
+@pytest.mark.parametrize("trail", [(5,), (5, 1), (5, 2), (5, 4, 3), (5, 2, 2, 2), (5, 5), (1, 1), (0, 1), ()])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"samples": None},
+        {"passes": None, "samples": None},
+        {"noise_std": 0.1, "provenance": PROVENANCE},
+        {"noise_std": np.full((), 2.0)[()]},
+    ],
+    ids=["plain", "no samples", "closed form", "noise and provenance", "numpy number"],
+)
+def test_saved_regressions_come_back_to_the_bit(tmp_path, trail, options):
+    pred = drawn(trail, **options)
+    expected = replace(pred, noise_std=None if pred.noise_std is None else float(pred.noise_std))
+    assert_equal_to_the_bit(saved(pred, tmp_path), expected)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (4, 3), (1, 3), (5, 4, 3), (5, 1, 1), (1, 1, 1)])
+def test_saved_noise_of_any_shape_comes_back_to_the_bit(tmp_path, shape):
+    pred = drawn((5, 4, 3), noise_std=RNG.uniform(size=shape))
+    assert_equal_to_the_bit(saved(pred, tmp_path), pred)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_saved_passes_keep_their_type(tmp_path, dtype):
+    pred = drawn((50, 2), dtype)
+    assert saved(pred, tmp_path).samples.dtype == dtype
+    assert_equal_to_the_bit(saved(pred, tmp_path), pred)
+
+
+@pytest.mark.parametrize("trail", [(5, 2), (5, 3), (5, 4, 4, 3), (1, 2)])
+@pytest.mark.parametrize("kept", [True, False])
+def test_saved_classifications_come_back_to_the_bit(tmp_path, trail, kept):
+    logits = RNG.normal(size=(12, *trail))
+    probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    votes = np.eye(trail[-1], dtype=np.int64)[logits.argmax(-1)].sum(0)
+    moments = (probs.mean(0), probs.std(0, ddof=1), logits.mean(0), logits.std(0, ddof=1), votes)
+    entropy = -(probs * np.log(probs)).sum(-1).mean(0)
+    samples = logits.astype("f4") if kept else None
+    pred = ClassificationPredictive(*moments, entropy, 12, samples, PROVENANCE)
+    assert_equal_to_the_bit(saved(pred, tmp_path), pred)
+
+
+def test_files_name_their_axes_and_hold_passes_as_draws(tmp_path):
+    import xarray
+
+    path = drawn((5, 2), noise_std=np.ones((5, 1)), provenance=PROVENANCE).save(tmp_path / "a.nc")
+    with xarray.open_datatree(path) as file:
+        assert dict(file["predictions"].sizes) == {"chain": 1, "draw": 12, "point": 5, "output": 2}
+        assert file["predictions/samples"].dims == ("chain", "draw", "point", "output")
+        assert file["predictions/mean"].dims == ("point", "output")
+        assert file["predictions_constant_data/noise_std"].dims == ("point", "shared_output")
+        np.testing.assert_allclose(file["predictions/samples"].mean(("chain", "draw")), file["predictions/mean"])
+        assert file.attrs["seed"] == 7
+        assert file.attrs["sites"] == '[{"name": "2", "p": 0.1}]'
+    path = classification(RNG.normal(size=(12, 5, 4, 3))[:, :, 0]).save(tmp_path / "b.nc")
+    with xarray.open_datatree(path) as file:
+        assert file["predictions/samples"].dims == ("chain", "draw", "point", "class")
+        assert file["predictions/votes"].dims == ("point", "class")
+        assert file["predictions/expected_entropy"].dims == ("point",)
+        assert file["predictions/expected_entropy"].attrs["units"] == "nat"
+
+
+@pytest.mark.parametrize(
+    ("ndim", "last", "names"),
+    [
+        (0, "output", ()),
+        (1, "output", ("point",)),
+        (2, "output", ("point", "output")),
+        (4, "output", ("point", "output_0", "output_1", "output_2")),
+        (2, "class", ("point", "class")),
+        (4, "class", ("point", "place_0", "place_1", "class")),
+    ],
+)
+def test_axes_are_named_by_what_they_hold(ndim, last, names):
+    assert name_axes(ndim, last) == names
+
+
+def archive_of(pred, tmp_path, **changes):
+    """Return the archive of a prediction with other arrays in it."""
+    archive = storage.read(pred.save(tmp_path / "a.nc"))
+    predictions = {name: v for name, v in archive.groups["predictions"].items() if changes.get(name, v) is not None}
+    for name, values in changes.items():
+        if values is not None:
+            predictions[name] = replace(predictions[name], values=values)
+    return replace(archive, groups=dict(archive.groups) | {"predictions": predictions})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"std": None}, "expected 'std' in group 'predictions' of a saved RegressionPredictive, got none"),
+        ({"std": np.ones((4, 2))}, "expected arrays that fit together, got others: mean and std must have one shape"),
+    ],
+)
+def test_files_with_other_contents_are_refused(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        RegressionPredictive.from_archive(archive_of(drawn((5, 2)), tmp_path, **changes))
+    with pytest.raises(DataError, match=r"a\.nc: expected arrays that fit together, got others: probs and votes"):
+        ClassificationPredictive.from_archive(archive_of(classification(), tmp_path, votes=np.ones((4, 2))))
+    with pytest.raises(DataError, match="of a saved ClassificationPredictive, got none"):
+        RegressionPredictive.from_archive(archive_of(classification(), tmp_path))
+
+
+def test_provenance_that_is_no_plain_data_is_refused(tmp_path):
+    with pytest.raises(InputError, match="attribute 'net' must be plain data"):
+        drawn((5, 1), provenance={"net": object()}).save(tmp_path / "a.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_knows_its_noise():
+    pred = drawn((5, 2), provenance=PROVENANCE)
+    noisy = pred.with_noise(2)
+    assert (pred.noise_std, noisy.noise_std) == (None, 2.0)
+    assert isinstance(noisy.noise_std, float)
+    assert_equal_to_the_bit(replace(noisy, noise_std=None), pred)
+    np.testing.assert_array_equal(noisy.total_std(), pred.total_std(2.0))
+    np.testing.assert_array_equal(pred.with_noise([1.0, 3.0]).total_std(), pred.total_std([1.0, 3.0]))
+    np.testing.assert_array_equal(noisy.with_noise(0.0).total_std(), pred.std)
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        (-1.0, "noise_std must be >= 0, got -1"),
+        (float("nan"), "noise_std must be >= 0, got nan"),
+        (None, "noise_std must be >= 0, got nan"),
+        (np.ones(3), r"must broadcast to the mean's shape \(5, 2\), got shape \(3,\)"),
+        ("loud", "noise_std must be a number"),
+    ],
+)
+def test_noise_that_cannot_be_is_refused_wherever_it_is_given(noise, message):
+    with pytest.raises(InputError, match=message):
+        drawn((5, 2)).with_noise(noise)
+    if noise is not None:
+        with pytest.raises(InputError, match=message):
+            drawn((5, 2), noise_std=noise)
+
+
+PROBS = np.array([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.1, 0.2, 0.7], [0.0, 0.5, 0.5]])
+
+
+def test_a_plain_softmax_is_a_prediction_whose_passes_agree():
+    pred = ClassificationPredictive.from_probs(PROBS, provenance={"model": "LeNet"})
+    np.testing.assert_array_equal(pred.probs, PROBS)
+    np.testing.assert_array_equal(pred.labels, [0, 0, 2, 1])
+    np.testing.assert_array_equal(pred.votes, [[1, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    assert (pred.mutual_information == 0).all()
+    assert (pred.variation_ratio == 0).all()
+    assert (pred.probs_std == 0).all()
+    assert (pred.logit_std == 0).all()
+    assert (pred.mcse == 0).all()
+    np.testing.assert_allclose(pred.entropy, np.log(2) * np.array([1.5, 0, 0, 1]) + [0, 0, 0.801818552543, 0])
+    assert np.isfinite(pred.logit_mean).all()
+    np.testing.assert_allclose(np.exp(pred.logit_mean), PROBS, atol=1e-300)
+    assert (pred.passes, pred.samples, pred.provenance) == (1, None, {"model": "LeNet"})
+
+
+def test_a_plain_softmax_can_be_single_precision_dense_and_saved(tmp_path):
+    logits = RNG.normal(size=(6, 4, 1000)).astype(np.float32)
+    probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    pred = ClassificationPredictive.from_probs(probs)
+    assert (pred.probs.dtype, len(pred)) == (np.float64, 6)
+    np.testing.assert_array_equal(pred.votes.sum(-1), 1)
+    assert_equal_to_the_bit(saved(pred, tmp_path), pred)
+
+
+def test_a_plain_softmax_is_a_copy():
+    given = PROBS.copy()
+    pred = ClassificationPredictive.from_probs(given)
+    given[:] = 0
+    np.testing.assert_array_equal(pred.probs, PROBS)
+
+
+@pytest.mark.parametrize(
+    ("probs", "message"),
+    [
+        ([[0.5, 0.6]], "must sum to 1 over the classes .*, got a sum of 1.1; normalize them"),
+        ([[0.5, 0.5], [0.2, 0.2]], "got a sum of 0.4"),
+        ([[2.0, -1.0]], r"must lie in \[0, 1\], .*pass softmax outputs, not logits"),
+        ([[float("nan"), 1.0]], "values outside or NaN"),
+        ([[float("inf"), 0.0]], "values outside or NaN"),
+        ([0.5, 0.5], r"must have shape \(N, K\), .* got \(2,\); for two classes stack"),
+        (np.zeros((3, 0)), r"must have shape \(N, K\)"),
+        ("ab", "must be an array of numbers"),
+        ([[0.5, 0.5], [1.0]], "must be an array of numbers"),
+    ],
+)
+def test_what_is_no_softmax_is_refused(probs, message):
+    with pytest.raises(InputError, match=message) as caught:
+        ClassificationPredictive.from_probs(probs)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["probs_std", "logit_mean", "logit_std", "votes", "expected_entropy", "samples"])
+def test_classification_arrays_that_do_not_fit_are_refused(name):
+    pred = classification()
+    with pytest.raises(InputError, match=f"{name} must h") as caught:
+        replace(pred, **{name: getattr(pred, name)[..., :-1]})
+    assert "(4, 3)" in str(caught.value) or "(4,)" in str(caught.value)
+
+
+def test_regression_passes_that_do_not_fit_are_refused():
+    with pytest.raises(
+        InputError, match=r"samples must hold .* mean, \(5, 2\), per pass, got \(5, 2\); put the passes"
+    ):
+        drawn((5, 2), samples=np.ones((5, 2)))

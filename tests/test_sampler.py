@@ -1,6 +1,7 @@
 """The front door: what comes out for either task, and what is refused."""
 
 import inspect
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,16 @@ import torch
 from laws import Call, lenet, mlp, randn, with_weights
 from torch import nn
 
-from mcdrop import ClassificationPredictive, InputError, McdropError, MCDropout, NetError, RegressionPredictive
+from mcdrop import (
+    ClassificationPredictive,
+    InputError,
+    McdropError,
+    MCDropout,
+    NetError,
+    RegressionPredictive,
+    SilentDropoutWarning,
+)
+from mcdrop.precision import Precision, predictive_log_likelihood
 from mcdrop.sampler import Task
 
 X = randn(6, 3)
@@ -149,6 +159,221 @@ def test_softmax_outputs_taken_for_logits_are_noticed():
         MCDropout(net, task="classification").predict(X)
 
 
+# Likelihood
+
+
+def noisy_truth(shape=(6, 2)):
+    return randn(*shape, seed=5)
+
+
+@pytest.mark.parametrize("masks", ["shared", "independent"])
+@pytest.mark.parametrize(
+    "sizes", [{}, {"batch_size": 1}, {"batch_size": 4, "chunk_size": 3}, {"execution": "loop"}, {"chunk_size": 100}]
+)
+def test_streamed_likelihood_is_that_of_the_kept_samples(masks, sizes):
+    model, y = MCDropout(with_weights(mlp())), noisy_truth()
+    expected = predictive_log_likelihood(model.sample(X, passes=13, seed=3, masks=masks), y, tau=4.0)
+    ours = model.log_likelihood(X, y, tau=4.0, passes=13, seed=3, masks=masks, **sizes)
+    assert ours.dtype == np.float64
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    np.testing.assert_allclose(ours, model.log_likelihood(X, y, noise_std=0.5, passes=13, seed=3, masks=masks), 1e-4)
+
+
+def test_likelihood_of_classes_is_the_log_of_the_predicted_probability():
+    model, y = MCDropout(classifier(), task="classification"), torch.tensor([0, 3, 1, 2, 2, 0])
+    probs = model.predict(X, passes=30).probs
+    for sizes in ({}, {"batch_size": 4, "chunk_size": 7}):
+        np.testing.assert_allclose(
+            model.log_likelihood(X, y, passes=30, **sizes), np.log(probs[range(6), y]), rtol=1e-5
+        )
+
+
+def test_likelihood_of_one_logit_is_of_two_classes():
+    model = MCDropout(classifier(1), task="classification")
+    probs = model.predict(X, passes=30).probs
+    for y in ([0, 1, 1, 0, 1, 0], [[0], [1], [1], [0], [1], [0]]):
+        values = model.log_likelihood(X, y, passes=30)
+        assert values.shape == (6,)
+        np.testing.assert_allclose(values, np.log(probs[range(6), np.ravel(y)]), rtol=1e-5)
+
+
+def test_likelihood_of_dense_classes_is_point_by_point():
+    net = with_weights(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout2d(0.5), nn.Conv2d(4, 3, 1)))
+    model, x = MCDropout(net, task="classification"), randn(2, 1, 6, 5)
+    y = np.arange(24).reshape(2, 4, 3) % 3
+    expected = np.log(np.take_along_axis(model.predict(x, passes=20).probs, y[..., None], -1)[..., 0])
+    np.testing.assert_allclose(model.log_likelihood(x, y, passes=20), expected, rtol=1e-5)
+
+
+def test_classes_of_probability_zero_have_no_likelihood_and_no_error():
+    net = nn.Sequential(classifier(3), Call(lambda _, x: x + torch.tensor([0.0, 0.0, -torch.inf])))
+    values = MCDropout(net, task="classification").log_likelihood(X, [2, 0, 0, 0, 0, 1], passes=5)
+    assert np.isneginf(values).tolist() == [True, False, False, False, False, False]
+
+
+def test_likelihood_reads_y_along_with_a_loader():
+    model, x, y = MCDropout(with_weights(mlp())), randn(11, 3), noisy_truth((11, 2))
+    loader = torch.utils.data.DataLoader(x, batch_size=4)
+    whole = model.log_likelihood(x, y, tau=1.0, passes=5)
+    np.testing.assert_allclose(model.log_likelihood(loader, y, tau=1.0, passes=5, batch_size=3), whole, rtol=1e-4)
+    for rows in (10, 12):
+        with pytest.raises(InputError, match=f"x and y must have one row per example each, got .*11 and {rows}"):
+            model.log_likelihood(loader, noisy_truth((rows, 2)), tau=1.0, passes=5)
+
+
+def test_one_pass_is_likely_as_a_gaussian():
+    model, y = MCDropout(with_weights(mlp())), noisy_truth()
+    mean = model.sample(X, passes=1)[0].double()
+    expected = torch.distributions.Normal(mean, 0.5).log_prob(y.double()).sum(1)
+    np.testing.assert_allclose(model.log_likelihood(X, y, noise_std=0.5, passes=1), expected, rtol=1e-5)
+
+
+# Precision
+
+
+@pytest.mark.parametrize("masks", ["shared", "independent"])
+@pytest.mark.parametrize("sizes", [{}, {"batch_size": 4, "chunk_size": 3}])
+def test_fitted_precision_is_the_summit_for_the_kept_samples(masks, sizes):
+    model, y = MCDropout(with_weights(mlp())), noisy_truth()
+    best = model.fit_precision(X, y, passes=25, seed=2, masks=masks, **sizes)
+    samples = model.sample(X, passes=25, seed=2, masks=masks)
+    assert isinstance(best, Precision)
+    taus = np.geomspace(best.taus[0], best.taus[-1], 3000)
+    values = [predictive_log_likelihood(samples, y, tau=tau).mean() for tau in taus]
+    assert best.tau == pytest.approx(taus[np.argmax(values)], rel=1.01 * (taus[1] / taus[0] - 1))
+    assert best.log_likelihood == pytest.approx(max(values), rel=1e-4)
+    likelihood = model.log_likelihood(X, y, tau=best.tau, passes=25, seed=2, masks=masks).mean()
+    assert best.log_likelihood == pytest.approx(likelihood, rel=1e-5)
+
+
+def test_fitted_noise_is_the_noise_of_the_data():
+    net = with_weights(nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Dropout(0.01), nn.Linear(32, 1)))
+    model, x = MCDropout(net), randn(3000, 1)
+    y = net.eval()(x).detach() + 0.7 * randn(3000, 1, seed=9)
+    best = model.fit_precision(x, y, passes=50)
+    spread = model.predict(x, passes=50).std.mean()
+    assert spread < 0.6
+    assert best.noise_std == pytest.approx(0.7, rel=0.05)
+    assert model.fit_precision(x.numpy(), y.flatten().numpy(), passes=50).tau == best.tau
+
+
+def test_precision_from_a_loader_is_the_same_and_an_iterator_is_refused():
+    model, x, y = MCDropout(with_weights(mlp())), randn(11, 3), noisy_truth((11, 2))
+    loader = torch.utils.data.DataLoader(x, batch_size=4)
+    best = model.fit_precision(x, y, passes=10)
+    assert model.fit_precision(loader, y, passes=10).tau == pytest.approx(best.tau, rel=1e-4)
+    with pytest.raises(InputError, match="x must be something that can be read three times, got generator"):
+        model.fit_precision((batch for batch in loader), y, passes=10)
+    with pytest.raises(InputError, match="one row per example each, got 11 and 12"):
+        model.fit_precision(loader, noisy_truth((12, 2)), passes=10)
+
+
+def test_data_that_the_net_hits_exactly_have_no_precision():
+    net = nn.Sequential(nn.Dropout(0.5))
+    with pytest.raises(InputError, match="got at every point a pass that equals y"):
+        MCDropout(net).fit_precision(torch.ones(4, 1), torch.zeros(4, 1), passes=50)
+
+
+def test_fitting_warns_once():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+    net.unused = [nn.Dropout(0.5)]
+    model = MCDropout(Call(lambda self, x: self.net[:3](x), net=net, spare=nn.Dropout(0.3)))
+    with pytest.warns(SilentDropoutWarning) as caught:
+        model.fit_precision(X, noisy_truth(), passes=4)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs either tau or noise_std, got neither; .*fit_precision"),
+        ({"tau": 1.0, "noise_std": 1.0}, "needs either tau or noise_std, got both"),
+        ({"tau": 0.0}, r"tau must be a finite number above 0 .*, got 0\.0"),
+        ({"noise_std": float("nan")}, "noise_std must be a finite number above 0 .*, got nan"),
+        ({"tau": 1.0, "passes": 0}, "passes must be an integer of at least 1 .*, got 0"),
+        ({"tau": 1.0, "y": randn(5, 2)}, "x and y must have one row per example each, got 6 and 5"),
+        ({"tau": 1.0, "y": randn(6, 3)}, r"y must have the predictions' shape, \(6, 2\) .*, got \(6, 3\)"),
+        ({"tau": 1.0, "y": randn(6)}, r"y must have the predictions' shape, \(6, 2\) .*, got \(6,\)"),
+        ({"tau": 1.0, "y": [[np.nan, 0]] * 6}, "y must be finite, got NaN or infinity in 6 of 6 rows"),
+    ],
+)
+def test_bad_likelihood_arguments_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        MCDropout(mlp()).log_likelihood(X, options.pop("y", noisy_truth()), **options)
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        ([0, 1, 2, 3, 4, 0], {}, "y must hold class numbers from 0 to 3, got 4"),
+        ([0, 1, 2, 3, -1, 0], {}, "y must hold class numbers, integers from 0"),
+        (randn(6), {}, "y must hold class numbers, integers from 0, got float64"),
+        ([[0, 1, 0, 0]] * 6, {}, r"y must have the predictions' shape, \(6,\) .*, got \(6, 4\)"),
+        ([0] * 6, {"tau": 1.0}, "tau and noise_std must go with task='regression'"),
+        ([0] * 6, {"noise_std": 1.0}, "tau and noise_std must go with task='regression'"),
+    ],
+)
+def test_bad_labels_are_refused(y, options, message):
+    with pytest.raises(InputError, match=message):
+        MCDropout(classifier(), task="classification").log_likelihood(X, y, passes=3, **options)
+
+
+def test_classifiers_have_no_precision():
+    with pytest.raises(InputError, match="fit_precision must go with task='regression', got task='classification'"):
+        MCDropout(classifier(), task="classification").fit_precision(X, [0] * 6)
+
+
+def test_likelihood_of_outputs_that_are_not_finite_names_their_rows():
+    net = nn.Sequential(mlp(), Call(lambda _, x: x / (torch.arange(len(x)) != 2)[:, None]))
+    message = r"finite outputs, got NaN or infinity in 1 of 6 rows \(2\)"
+    with pytest.raises(NetError, match=message):
+        MCDropout(net).log_likelihood(X, noisy_truth(), tau=1.0)
+    with pytest.raises(NetError, match=message):
+        MCDropout(net).fit_precision(X, noisy_truth())
+    with pytest.raises(NetError, match=message):
+        MCDropout(net, task="classification").log_likelihood(X, [0] * 6)
+
+
+# Provenance
+
+
+@pytest.mark.parametrize(("task", "net"), [("regression", mlp()), ("classification", classifier())])
+def test_provenance_says_in_plain_data_what_fixes_the_draws(task, net):
+    model = MCDropout(net, task=task)
+    provenance = model.predict(X, passes=3, seed=np.uint8(7), masks="independent").provenance
+    rates = [0.2, 0.5] if task == "regression" else [0.5]
+    places = ["2", "5"] if task == "regression" else ["2"]
+    assert (
+        provenance
+        == json.loads(json.dumps(provenance))
+        == {
+            "model": "MCDropout",
+            "net": "Sequential",
+            "seed": 7,
+            "masks": "independent",
+            "sites": [
+                {"index": i, "kind": "dropout", "module": module, "rate": rate}
+                for i, (module, rate) in enumerate(zip(places, rates, strict=True))
+            ],
+        }
+    )
+    assert type(provenance["seed"]) is int
+
+
+def test_provenance_does_not_tell_how_the_passes_ran():
+    model = MCDropout(mlp())
+    whole = model.predict(X, passes=4).provenance
+    for options in ({"batch_size": 2}, {"chunk_size": 1}, {"execution": "loop"}, {"keep_samples": True}):
+        assert model.predict(X, passes=4, **options).provenance == whole
+
+
+def test_provenance_leaves_silent_sites_out():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.0), nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+    sites = MCDropout(net).predict(X, passes=3).provenance["sites"]
+    assert [(site["index"], site["module"]) for site in sites] == [(1, "3")]
+
+
 # What is refused
 
 
@@ -224,4 +449,10 @@ def test_signatures_are_pinned():
     )
     predict, sample = (inspect.signature(method).parameters for method in (MCDropout.predict, MCDropout.sample))
     assert set(predict) - set(sample) == {"keep_samples"}
+    for method, own in ((MCDropout.log_likelihood, {"y", "tau", "noise_std"}), (MCDropout.fit_precision, {"y"})):
+        parameters = inspect.signature(method).parameters
+        assert set(parameters) - set(sample) == own
+        assert all(parameters[name] == sample[name] for name in sample)
+        positional = [name for name, item in parameters.items() if item.kind is item.POSITIONAL_OR_KEYWORD]
+        assert positional == ["self", "x", "y"]
     assert set(Task.__args__) == {"regression", "classification"}

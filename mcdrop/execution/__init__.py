@@ -1,10 +1,26 @@
 """How T passes run: one file a strategy."""
 
+from mcdrop.execution.likelihood import fit_precision, log_likelihood
 from mcdrop.execution.noise import Masks
 from mcdrop.execution.plan import Plan
-from mcdrop.execution.run import Run
+from mcdrop.execution.run import Run, check_finite, joined
 from mcdrop.execution.strategy import Execution
 from mcdrop.execution.survey import PROBE_ROWS, survey
+from mcdrop.execution.targets import Targets, read_targets
 from mcdrop.execution.twin import structural_twin
 
-__all__ = ["PROBE_ROWS", "Execution", "Masks", "Plan", "Run", "structural_twin", "survey"]
+__all__ = [
+    "PROBE_ROWS",
+    "Execution",
+    "Masks",
+    "Plan",
+    "Run",
+    "Targets",
+    "check_finite",
+    "fit_precision",
+    "joined",
+    "log_likelihood",
+    "read_targets",
+    "structural_twin",
+    "survey",
+]

@@ -3,9 +3,13 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from copy import copy
+from functools import reduce
 from typing import Protocol, Self, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mcdrop.arguments import check_choice, check_count
@@ -19,7 +23,7 @@ from mcdrop.progress import Advance, track
 from mcdrop.rng import check_seed
 from mcdrop.sites import Site, SiteTable
 
-__all__ = ["Run"]
+__all__ = ["Run", "check_finite", "joined"]
 
 
 class _Mergeable(Protocol):
@@ -30,7 +34,11 @@ State = TypeVar("State", bound=_Mergeable)
 
 
 class Run:
-    """The passes of one `predict` or `sample`: batch by batch, chunk by chunk."""
+    """The passes of one `predict` or `sample`: batch by batch, chunk by chunk.
+
+    Attributes:
+        sites: The audit of the net.
+    """
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class Run:
         self._twin = structural_twin(net)
         plan = survey(self._twin, next(stream.first.split(batch_size or PROBE_ROWS)))
         _require_noise(self._twin, plan.sites)
+        self.sites = plan.sites
         self._noise = NoiseSource(plan, check_seed(seed), masks)
         self._batch_size = batch_size or default_batch_size(plan)
         self._trailing: torch.Size | None = None
@@ -99,31 +108,42 @@ class Run:
             The statistics of each batch, in order, and the passes, shape (T, N, ...), if they were kept.
         """
         states: list[State] = []
+        chunks: list[Tensor] = []
         kept: list[Tensor] = []
-        with self._track("Predicting") as advance:
-            for batch in self._batches():
-                parts: list[Tensor] = []
-                states.append(self._reduce(batch, advance, of, change, parts if keep else None))
-                if keep:
-                    kept.append(torch.cat(parts))
+
+        def changed(output: Tensor, rows: range) -> State:
+            values = change(output)
+            if keep:
+                chunks.append(_numpy_ready(values))
+            return of(values)
+
+        for state in self.states(changed):
+            states.append(state)
+            if keep:
+                kept.append(torch.cat(chunks))
+                chunks.clear()
         return states, torch.cat(kept, dim=1) if keep else None
 
-    def _reduce(
-        self,
-        batch: Batch,
-        advance: Advance,
-        of: Callable[[Tensor], State],
-        change: Callable[[Tensor], Tensor],
-        parts: list[Tensor] | None,
-    ) -> State:
-        state: State | None = None
-        for output in self._chunks(batch, advance):
-            values = change(output)
-            state = of(values) if state is None else state.merge(of(values))
-            if parts is not None:
-                parts.append(_numpy_ready(values))
-        assert state is not None  # there is at least one pass
-        return state
+    def states(self, of: Callable[[Tensor, range], State], *, title: str = "Predicting") -> Iterator[State]:
+        """Yield, batch by batch, what the passes add up to there.
+
+        Args:
+            of: Makes the state of one chunk of passes, shape (C, n, ...), given the numbers of its n rows.
+            title: What a progress bar says unless the user has named it.
+
+        Yields:
+            The state of each batch over all passes, in the order of the rows.
+        """
+        with self._track(title) as advance:
+            for batch in self._batches():
+                parts = (of(output, batch.rows) for output in self._chunks(batch, advance))
+                yield reduce(lambda state, part: state.merge(part), parts)
+
+    def again(self, stream: Stream) -> Self:
+        """Return the same passes over another reading of the inputs, without another survey."""
+        other = copy(self)
+        other._stream = stream
+        return other
 
     def _track(self, title: str) -> AbstractContextManager[Advance]:
         total = self._stream.total
@@ -151,6 +171,26 @@ class Run:
             self._trailing = output.shape[2:]
             yield output
             advance(len(output))
+
+
+def joined(parts: list[Tensor]) -> NDArray[np.float64]:
+    """Return the statistics of all batches as one array, rows first."""
+    return np.asarray(torch.cat(parts).numpy(), dtype=np.float64)
+
+
+def check_finite(values: NDArray[np.float64]) -> None:
+    """Refuse what came of outputs that are not finite.
+
+    Raises:
+        NetError: Naming the rows.
+    """
+    rows = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if len(rows):
+        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+        raise NetError(
+            f"the net must give finite outputs, got NaN or infinity in {len(rows)} of {len(values)} rows ({shown}); "
+            "look at these inputs, and at the net's weights"
+        )
 
 
 def _numpy_ready(values: Tensor) -> Tensor:

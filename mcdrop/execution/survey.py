@@ -71,7 +71,9 @@ class _Survey:
 
     def on_site(self, call: DropoutCall) -> Any:
         self.calls.append((self.path[-1] if self.path else "", call, call.mask_shape))
-        return call.identity()
+        result = call.identity()
+        self.count(result)  # a pass holds what the dropout call itself gives, too
+        return result
 
     def count(self, result: Any) -> None:
         if not isinstance(result, Tensor):

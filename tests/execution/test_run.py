@@ -1,10 +1,14 @@
 """What must not matter: batches, chunks, row order, other passes; and what must: the seed, the row, the pass."""
 
+import weakref
+
 import pytest
 import torch
 from laws import BATCH_DEPENDENT, NETS, mlp, randn, rows_of, with_weights
 
 from mcdrop import MCDropout
+from mcdrop.execution import Run
+from mcdrop.inputs import open_stream
 
 STABLE = [name for name in NETS if name not in BATCH_DEPENDENT]
 every_net = pytest.mark.parametrize("name", STABLE)
@@ -108,3 +112,72 @@ def test_progress_goes_to_standard_error_and_only_when_asked(capsys):
     assert shown.mean.shape == quiet.mean.shape
     model.sample(torch.utils.data.DataLoader(x, batch_size=4), passes=3, progress=True)
     assert "Sampling" in capsys.readouterr().err
+
+
+# States: what streams
+
+
+class Rows:
+    """Adds up which rows and how many passes were seen."""
+
+    def __init__(self, passes, rows):
+        self.passes, self.rows = passes, rows
+
+    def merge(self, other):
+        assert self.rows == other.rows
+        return Rows(self.passes + other.passes, self.rows)
+
+
+def started(x, **options):
+    net = with_weights(mlp())
+    defaults = {
+        "passes": 7,
+        "seed": 0,
+        "masks": "shared",
+        "batch_size": None,
+        "execution": "auto",
+        "chunk_size": None,
+        "progress": False,
+    }
+    return Run(net, open_stream(x, device=torch.device("cpu"), dtype=torch.float32), **(defaults | options))
+
+
+@pytest.mark.parametrize("sizes", [{}, {"batch_size": 4}, {"batch_size": 4, "chunk_size": 3}, {"execution": "loop"}])
+@pytest.mark.parametrize("loader", [False, True])
+def test_states_know_their_rows(sizes, loader):
+    x = randn(11, 3)
+    run = started(torch.utils.data.DataLoader(x, batch_size=5) if loader else x, **sizes)
+    states = list(run.states(lambda output, rows: Rows(len(output), rows)))
+    assert [row for state in states for row in state.rows] == list(range(11))
+    assert {state.passes for state in states} == {7}
+
+
+def test_states_hold_no_outputs():
+    """However many passes there are, at most two chunks of outputs are alive at once."""
+    alive, most = [], 0
+
+    def of(output, rows):
+        nonlocal most
+        alive.append(weakref.ref(output))
+        most = max(most, sum(ref() is not None for ref in alive))
+        return Rows(len(output), rows)
+
+    list(started(randn(6, 3), passes=40, chunk_size=2, batch_size=3).states(of))
+    assert len(alive) == 40
+    assert most <= 2
+
+
+def test_the_same_passes_run_again_without_another_survey():
+    x, calls = randn(6, 3), []
+    run = started(x)
+    outputs = [run.samples()]
+    run._twin.register_forward_pre_hook(lambda *_: calls.append(1))
+    again = run.again(open_stream(x, device=torch.device("cpu"), dtype=torch.float32))
+    outputs.append(again.samples())
+    assert torch.equal(*outputs)
+    assert len(calls) <= 7
+    assert again.sites is run.sites
+
+
+def test_a_run_shows_its_sites():
+    assert [(site.index, site.rate) for site in started(randn(6, 3)).sites.live] == [(0, 0.2), (1, 0.5)]

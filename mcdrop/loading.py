@@ -1,0 +1,60 @@
+"""Results back from files: each kind of file to the class that wrote it."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mcdrop import storage
+from mcdrop.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from mcdrop.baselines import GPClassifier, GPRegressor
+    from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
+
+    Saved: TypeAlias = RegressionPredictive | ClassificationPredictive | GPRegressor | GPClassifier
+
+__all__ = ["load"]
+
+_HOMES = {
+    "RegressionPredictive": "mcdrop.predictive",
+    "ClassificationPredictive": "mcdrop.predictive",
+    "GPRegressor": "mcdrop.baselines",
+    "GPClassifier": "mcdrop.baselines",
+}
+
+
+def load(path: str | Path, *, kernel: Any = None) -> "Saved":
+    """Load what `save` wrote: a prediction or a fitted baseline.
+
+    Args:
+        path: The file.
+        kernel: For a `GPRegressor` that was fitted with a covariance function of your own: that function, which
+            is code and so is not in the file.
+
+    Returns:
+        An object of the class that was saved.
+
+    Raises:
+        DataError: If there is no such file, it is cut off or damaged, something else wrote it, or a newer mcdrop.
+        InputError: If a kernel is given for anything but a `GPRegressor`, or one is needed and missing.
+
+    Example:
+        >>> import tempfile
+        >>> import mcdrop
+        >>> pred = mcdrop.ClassificationPredictive.from_probs([[0.2, 0.8]], provenance={"seed": 0})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     loaded = mcdrop.load(pred.save(f"{folder}/softmax.nc"))
+        >>> loaded.probs, loaded.provenance
+        (array([[0.2, 0.8]]), {'seed': 0})
+    """
+    archive = storage.read(path)
+    if archive.kind not in _HOMES:
+        raise DataError(
+            f"{archive.path}: expected a saved {', '.join(_HOMES)}, got {archive.kind!r}; "
+            "read it with mcdrop.storage, or with the program that wrote it"
+        )
+    if kernel is not None and archive.kind != "GPRegressor":
+        raise InputError(f"kernel is for a saved GPRegressor only, got one for a {archive.kind}; leave it out")
+    restore: Callable[..., Saved] = getattr(import_module(_HOMES[archive.kind]), archive.kind).from_archive
+    return restore(archive) if kernel is None else restore(archive, kernel=kernel)

@@ -1,0 +1,226 @@
+r"""Predictions of numbers: mean, spread and, if kept, the passes themselves.
+
+References:
+    Gal, Y. and Ghahramani, Z. (2016). Dropout as a Bayesian Approximation: Representing Model
+    Uncertainty in Deep Learning. ICML. https://arxiv.org/abs/1506.02142 (predictive mean: eq. 6).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcdrop import storage
+from mcdrop.errors import DataError, InputError
+from mcdrop.predictive.axes import name_axes, refuse_misfits, stack_passes
+
+__all__ = ["RegressionPredictive"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegressionPredictive:
+    """Mean and spread of a regression model at N points.
+
+    Attributes:
+        mean: Predictive mean, shape (N, D) or whatever trailing shape the net gives, in units of y.
+        std: Epistemic standard deviation (spread between passes), same shape and units.
+            Unbiased variance, that is divided by T - 1.
+        passes: Number of Monte Carlo passes T, or None for a closed form such as a Gaussian process.
+        noise_std: Observation noise (a standard deviation) where the model knows it, broadcastable to `mean`.
+        samples: The passes themselves, shape (T, N, D), if they were kept.
+        provenance: What made the prediction, as plain data: model, seed, kind of masks, dropout sites.
+    """
+
+    mean: Floats
+    std: Floats
+    passes: int | None = None
+    noise_std: float | Floats | None = None
+    samples: NDArray[np.floating] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit together."""
+        if self.mean.shape != self.std.shape:
+            raise InputError(
+                f"mean and std must have one shape, got {self.mean.shape} and {self.std.shape}; "
+                "give one standard deviation per predicted value"
+            )
+        refuse_misfits("mean", self.mean.shape, self.samples)
+        if self.noise_std is not None:
+            _noise(self.noise_std, self.mean.shape)
+
+    def __len__(self) -> int:
+        """Return the number of points N."""
+        return len(self.mean)
+
+    @property
+    def mcse(self) -> Floats:
+        r"""Monte Carlo standard error of the mean, $\mathrm{std} / \sqrt{T}$; zero for a closed form."""
+        return np.zeros_like(self.std) if self.passes is None else self.std / np.sqrt(self.passes)
+
+    def total_std(self, noise_std: ArrayLike | None = None) -> Floats:
+        r"""Return the standard deviation of a new observation, $\sqrt{\mathrm{std}^2 + \sigma^2}$.
+
+        Args:
+            noise_std: Observation noise $\sigma$ in units of y, broadcastable to `mean`.
+                Default: the model's own `noise_std`.
+
+        Raises:
+            InputError: If no noise is given and the model knows none, or it is negative.
+        """
+        noise = self.noise_std if noise_std is None else noise_std
+        if noise is None:
+            raise InputError(
+                "total_std needs the observation noise and this model does not know it; "
+                "pass noise_std=... in units of y (dropout itself gives the epistemic part only: `.std`)"
+            )
+        sigma = _noise(noise, self.std.shape)
+        return np.sqrt(self.std**2 + sigma**2)
+
+    def with_noise(self, noise_std: ArrayLike) -> Self:
+        """Return a copy that knows its observation noise.
+
+        Args:
+            noise_std: Observation noise, a standard deviation in units of y, broadcastable to `mean`: for a
+                dropout net what `mcdrop.precision` finds, or what is known of the instrument.
+
+        Raises:
+            InputError: If it is negative or does not fit the shape of `mean`.
+
+        Example:
+            >>> import numpy as np
+            >>> from mcdrop import RegressionPredictive
+            >>> RegressionPredictive(np.zeros((2, 1)), np.full((2, 1), 3.0)).with_noise(4.0).total_std().tolist()
+            [[5.0], [5.0]]
+        """
+        sigma = _floats("noise_std", noise_std)
+        return replace(self, noise_std=sigma if sigma.ndim else float(sigma))
+
+    def quantile(self, q: ArrayLike, *, noise_std: ArrayLike | None = None) -> Floats:
+        """Return predictive quantiles.
+
+        Of the passes themselves where they were kept and no noise is asked for; otherwise of the Gaussian
+        with the predictive mean and standard deviation (moment matching, Gal & Ghahramani 2016, section 4).
+
+        Args:
+            q: Probability or probabilities in [0, 1].
+            noise_std: Observation noise to include, in units of y. Default: none, the spread of the function.
+
+        Returns:
+            Shape `q.shape + mean.shape`, in units of y.
+
+        Raises:
+            InputError: If a probability lies outside [0, 1].
+        """
+        level = _floats("q", q)
+        if not np.all((level >= 0) & (level <= 1)):
+            raise InputError(f"q must lie in [0, 1], got {q!r}; for the median pass 0.5")
+        if self.samples is not None and noise_std is None:
+            return np.quantile(self.samples.astype(np.float64), level, axis=0)
+        from scipy.special import ndtri
+
+        std = self.std if noise_std is None else self.total_std(noise_std)
+        z = ndtri(level).reshape(level.shape + (1,) * self.mean.ndim)
+        return self.mean + np.where(std > 0, z, 0.0) * std  # 0 * inf at q = 0 or 1 would be NaN
+
+    def interval(self, level: float = 0.95, *, noise_std: ArrayLike | None = None) -> tuple[Floats, Floats]:
+        """Return the central interval that holds `level` of the predictive mass.
+
+        Like `quantile`: of the passes where they were kept, else of the Gaussian with their mean and spread.
+
+        Args:
+            level: Probability inside, in (0, 1).
+            noise_std: Observation noise to include, in units of y (see `quantile`).
+
+        Returns:
+            Lower and upper ends, each in the shape and units of `mean`.
+
+        Raises:
+            InputError: If `level` lies outside (0, 1).
+        """
+        if not isinstance(level, float | int | np.number) or not 0 < level < 1:
+            raise InputError(f"level must lie strictly between 0 and 1, got {level!r}; for 95% pass 0.95")
+        lower, upper = self.quantile([(1 - level) / 2, (1 + level) / 2], noise_std=noise_std)
+        return lower, upper
+
+    def save(self, path: str | Path) -> Path:
+        """Write the prediction to an HDF5 file that `mcdrop.load` and `arviz.from_netcdf` open.
+
+        The group `predictions` holds `mean` and `std` and, if kept, `samples` with the passes as the draws of one
+        chain; `predictions_constant_data` the noise and the number of passes. The provenance becomes attributes.
+
+        Args:
+            path: The file; an old one is replaced once the new one is whole.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: If the provenance is no plain data.
+            OutputError: If the file cannot be written.
+        """
+        axes = name_axes(self.mean.ndim, "output")
+        predictions = {
+            "mean": storage.Variable(axes, self.mean, "", "predictive mean"),
+            "std": storage.Variable(axes, self.std, "", "epistemic standard deviation"),
+        }
+        if self.samples is not None:
+            predictions["samples"] = stack_passes(self.samples, axes, "", "passes")
+        constants = {}
+        if self.passes is not None:
+            constants["passes"] = storage.Variable((), np.asarray(self.passes), "1", "number of passes")
+        if self.noise_std is not None:
+            noise = np.asarray(self.noise_std)
+            own = zip(reversed(noise.shape), reversed(self.mean.shape), reversed(axes), strict=False)
+            dims = [axis if size == full else f"shared_{axis}" for size, full, axis in own][::-1]
+            constants["noise_std"] = storage.Variable(tuple(dims), noise, "", "observation noise")
+        groups = {"predictions": predictions, "predictions_constant_data": constants}
+        return storage.write(path, type(self).__name__, groups, self.provenance)
+
+    @classmethod
+    def from_archive(cls, archive: storage.Archive) -> Self:
+        """Make the prediction that was saved; `mcdrop.load` calls this.
+
+        Raises:
+            DataError: If something is missing or does not fit.
+        """
+        constants = archive.groups.get("predictions_constant_data", {})
+        samples = archive.groups.get("predictions", {}).get("samples")
+        noise = constants["noise_std"].values if "noise_std" in constants else None
+        try:
+            return cls(
+                mean=archive.variable("predictions", "mean").values,
+                std=archive.variable("predictions", "std").values,
+                passes=int(constants["passes"].values) if "passes" in constants else None,
+                noise_std=float(noise) if noise is not None and noise.ndim == 0 else noise,
+                samples=None if samples is None else samples.values[0],
+                provenance=dict(archive.attributes),
+            )
+        except InputError as error:
+            raise DataError(f"{archive.path}: expected arrays that fit together, got others: {error}") from error
+
+
+def _floats(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number or an array of numbers, got {values!r}") from error
+
+
+def _noise(noise_std: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """Return observation noise in the shape of the mean, if it can be one."""
+    sigma = _floats("noise_std", noise_std)
+    if not np.all(sigma >= 0):
+        raise InputError(f"noise_std must be >= 0, got {sigma.min():g} among its values; give it in units of y")
+    try:
+        return np.broadcast_to(sigma, shape)
+    except ValueError as error:
+        raise InputError(
+            f"noise_std must broadcast to the mean's shape {shape}, got shape {sigma.shape}; "
+            "give one number, or one per predicted value"
+        ) from error
