@@ -1,4 +1,4 @@
-"""What every figure starts from: an Axes, colors that stay apart for all eyes and in print, points along x.
+"""What every figure starts from: an Axes, colors that stay apart for all eyes and in print, checked points.
 
 References:
     Okabe, M. and Ito, K. (2008). Color Universal Design. https://jfly.uni-koeln.de/color/ (the palette).
@@ -23,11 +23,16 @@ __all__ = [
     "MARKERS",
     "check_classes",
     "check_classifier",
+    "check_column",
     "check_points",
+    "draw_diagonal",
     "get_axes",
+    "get_tall_axes",
+    "line_style",
     "pick_colors",
     "set_labels",
     "set_legend",
+    "set_percent",
 ]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -54,6 +59,12 @@ def get_axes(ax: "Axes | None", *, figsize: tuple[float, float] = (6.0, 3.5)) ->
     return plt.subplots(figsize=figsize, layout="constrained")[1]
 
 
+def get_tall_axes(ax: "Axes | None", labels: Sequence[str], *, figsize: tuple[float, float]) -> "Axes":
+    """Return the Axes to draw on; a new figure is as tall as its legend, with these labels to the right, needs."""
+    lines = sum(label.count("\n") + 1 for label in labels)
+    return get_axes(ax, figsize=(figsize[0], max(figsize[1], 0.6 + 0.18 * lines + 0.07 * len(labels))))
+
+
 def set_labels(ax: "Axes", *, xlabel: str | None, ylabel: str | None, title: str | None) -> None:
     """Write the labels that are given and leave the others as they are."""
     if xlabel is not None:
@@ -64,12 +75,74 @@ def set_labels(ax: "Axes", *, xlabel: str | None, ylabel: str | None, title: str
         ax.set_title(title)
 
 
-def set_legend(ax: "Axes", *, title: str | None = None) -> "Legend":
+def set_legend(ax: "Axes", *, title: str | None = None, handles: Sequence[Any] | None = None) -> "Legend":
     """Put the legend to the right of the Axes, where it covers no data.
 
     A figure with `layout="constrained"` makes room for it; elsewhere save with `bbox_inches="tight"`.
+    Its entries are the given handles, by default whatever on the Axes has a label.
     """
-    return ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    entries = {} if handles is None else {"handles": handles}
+    return ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, **entries)
+
+
+def set_percent(ax: "Axes", *axes: str) -> None:
+    """Write the shares along "x" or "y" as percentages."""
+    from matplotlib.ticker import PercentFormatter
+
+    for name in axes:
+        getattr(ax, f"{name}axis").set_major_formatter(PercentFormatter(1.0))
+
+
+def draw_diagonal(ax: "Axes", *, label: str) -> None:
+    """Draw the line on which two shares agree, both axes from 0 to 100%."""
+    ax.plot([0, 1], [0, 1], color="0.5", linewidth=1.0, zorder=1.5, label=label)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))  # no equal aspect: constrained layouts would cut labels off
+    set_percent(ax, "x", "y")
+
+
+def line_style(k: int, color: str, *, count: int = 1) -> dict[str, Any]:
+    """Return how to draw line k: its color, and a marker and dashes that no other of the first 28 has together.
+
+    Args:
+        k: The line's number, from 0.
+        color: Its color.
+        count: How many points it has; a long line gets some twelve markers, at other points than its neighbors.
+    """
+    step = max(1, count // 12)
+    return {
+        "color": color,
+        "marker": MARKERS[k % len(MARKERS)],
+        "markersize": 5,
+        "markevery": (k % step, step),
+        "linestyle": DASHES[k % len(DASHES)],
+        "linewidth": 1.5,
+    }
+
+
+def check_column(values: ArrayLike, count: int, *, name: str, each: str) -> NDArray[np.float64]:
+    """Return finite numbers, one per point, as a flat array.
+
+    Args:
+        values: The numbers, shape (N,) or (N, 1).
+        count: How many there must be.
+        name: The argument's name.
+        each: What a point is, in words.
+
+    Raises:
+        InputError: If the values have another shape, or are not finite numbers.
+    """
+    try:
+        column = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numbers, got {type(values).__name__}; give one number per {each}") from error
+    if column.shape not in {(count,), (count, 1)} or count == 0:
+        raise InputError(
+            f"{name} must have shape ({count},) or ({count}, 1), one per {each}, got {column.shape}; "
+            f"pass one number per {each}, in the same order"
+        )
+    if not np.isfinite(column).all():
+        raise InputError(f"{name} must be finite, got NaN or infinite values; drop those points")
+    return column.ravel()
 
 
 def check_points(x: ArrayLike, count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -85,19 +158,9 @@ def check_points(x: ArrayLike, count: int) -> tuple[NDArray[np.float64], NDArray
     Raises:
         InputError: If x has another shape, or values that are not finite numbers.
     """
-    try:
-        points = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"x must be numbers, got {type(x).__name__}; give one number per point") from error
-    if points.shape not in {(count,), (count, 1)} or count == 0:
-        raise InputError(
-            f"x must have shape ({count},) or ({count}, 1), one per predicted point, got {points.shape}; "
-            "pass the inputs that were predicted, as one number each"
-        )
-    if not np.isfinite(points).all():
-        raise InputError("x must be finite, got NaN or infinite values; drop those points")
-    order = np.argsort(points.ravel(), kind="stable")
-    return points.ravel()[order], order
+    points = check_column(x, count, name="x", each="predicted point")
+    order = np.argsort(points, kind="stable")
+    return points[order], order
 
 
 def check_classifier(pred: object) -> None:

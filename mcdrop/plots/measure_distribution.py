@@ -1,0 +1,103 @@
+"""How a measure of uncertainty is spread over right and over wrong answers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcdrop.arguments import check_count
+from mcdrop.errors import InputError
+from mcdrop.plots.canvas import check_column, get_axes, pick_colors, set_labels, set_legend, set_percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_measure_distribution"]
+
+Floats = NDArray[np.float64]
+
+
+def plot_measure_distribution(
+    values: ArrayLike,
+    right: ArrayLike,
+    *,
+    ax: "Axes | None" = None,
+    bins: int | ArrayLike = 30,
+    colors: Sequence[str] | None = None,
+    xlabel: str | None = "uncertainty",
+    ylabel: str | None = "share of the answers of each kind",
+    title: str | None = None,
+) -> "Axes":
+    r"""Draw two histograms in the same bins, right answers filled and wrong ones hatched.
+
+    Each adds up to 100% of its own answers, so that few wrong answers show as well as many right ones. The
+    less they overlap, the better the measure tells them apart.
+
+    Args:
+        values: The measure at N points, shape (N,), such as `pred.mutual_information`.
+        right: Whether the answer is right, True or False (or 1 or 0), shape (N,).
+        ax: Where to draw. Default: a new figure.
+        bins: How many bins between the smallest and the largest value, or their edges, shape (B + 1,).
+        colors: Color of the right and of the wrong answers. Default: Okabe and Ito's.
+        xlabel: Name and unit of the measure, such as "mutual information (nats)".
+        ylabel: Name of the shares; the axis is in percent.
+        title: Title of the Axes.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        InputError: If the values and `right` do not fit together, `right` is not of two kinds, the edges do not
+            rise or leave values out, or colors are not two.
+
+    Example:
+        >>> ax = plot_measure_distribution([0.1, 0.2, 0.1, 0.9], [True, True, True, False], bins=5)
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['right\n(3 answers)', 'wrong\n(1 answer)']
+    """
+    column = check_column(values, np.size(right), name="values", each="answer")
+    is_right = np.ravel(np.asarray(right))
+    if is_right.dtype.kind not in "biuf" or not np.isin(is_right, (0, 1)).all():
+        raise InputError(f"right must be True or False, one per answer, got {right!r}; compare labels with the truth")
+    edges = _edges(bins, column)
+    hues = pick_colors(colors, 2)
+    ax = get_axes(ax, figsize=(7.0, 3.8))
+    kinds: list[dict[str, Any]] = [
+        {"label": "right", "facecolor": hues[0], "edgecolor": hues[0], "alpha": 0.45},
+        {"label": "wrong", "facecolor": "none", "edgecolor": hues[1], "hatch": "////", "linewidth": 1.5},
+    ]
+    for kind, chosen in zip(kinds, (is_right == 1, is_right == 0), strict=True):
+        _draw_kind(ax, column[chosen], edges, kind)
+    ax.set_ylim(bottom=0)
+    set_percent(ax, "y")
+    set_labels(ax, xlabel=xlabel, ylabel=ylabel, title=title)
+    set_legend(ax)
+    return ax
+
+
+def _edges(bins: int | ArrayLike, values: Floats) -> Floats:
+    """Return the edges of the bins, which hold all values."""
+    if np.ndim(bins) == 0:
+        check_count("bins", bins, least=1, why="there is something to draw in")
+        return np.histogram_bin_edges(values, bins)
+    edges = np.asarray(bins, dtype=np.float64)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all() or not np.isfinite(edges).all():
+        raise InputError(f"bins must be a number or two or more rising edges, got {bins!r}; np.linspace gives them")
+    if values.min() < edges[0] or values.max() > edges[-1]:
+        raise InputError(
+            f"bins must hold all values, which go from {values.min():g} to {values.max():g}, got edges from "
+            f"{edges[0]:g} to {edges[-1]:g}; widen them"
+        )
+    return edges
+
+
+def _draw_kind(ax: "Axes", values: Floats, edges: Floats, style: dict[str, Any]) -> None:
+    """Draw one histogram that adds up to 1; of no answers, an entry in the legend alone."""
+    count = len(values)
+    answers = "none" if not count else f"{count:,} answer{'s' if count > 1 else ''}"
+    style = style | {"label": f"{style['label']}\n({answers})"}
+    if count:
+        ax.stairs(np.histogram(values, edges)[0] / count, edges, fill=True, **style)
+    else:
+        ax.fill([], [], **style)
