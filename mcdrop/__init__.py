@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mcdrop.errors import (
+    ConvergenceWarning,
     DataError,
+    DependencyError,
     ExecutionError,
     InputError,
     McdropError,
@@ -19,11 +21,15 @@ from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sampler import MCDropout
 
 if TYPE_CHECKING:
-    from mcdrop import baselines, datasets, networks, plots, training
+    from mcdrop import baselines, datasets, networks, plots, precision, scores, training
+    from mcdrop.comparison import compare
+    from mcdrop.loading import load
 
 __all__ = [
     "ClassificationPredictive",
+    "ConvergenceWarning",
     "DataError",
+    "DependencyError",
     "ExecutionError",
     "InputError",
     "MCDropout",
@@ -36,15 +42,23 @@ __all__ = [
     "SilentDropoutWarning",
     "TrainingError",
     "baselines",
+    "compare",
     "datasets",
+    "load",
     "networks",
     "plots",
+    "precision",
+    "scores",
     "training",
 ]
 
+_FUNCTIONS = {"compare": "mcdrop.comparison", "load": "mcdrop.loading"}
+
 
 def __getattr__(name: str) -> Any:
-    """Import a submodule when it is first asked for, so that `import mcdrop` stays light."""
-    if name in {"baselines", "datasets", "networks", "plots", "training"}:
+    """Import a submodule or function when it is first asked for, so that `import mcdrop` stays light."""
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
+    if name in {"baselines", "datasets", "networks", "plots", "precision", "scores", "training"}:
         return import_module(f"mcdrop.{name}")
     raise AttributeError(f"module 'mcdrop' has no attribute {name!r}")

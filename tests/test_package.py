@@ -14,7 +14,9 @@ PACKAGE = Path(mcdrop.__file__).parent
 
 PUBLIC = [
     "ClassificationPredictive",
+    "ConvergenceWarning",
     "DataError",
+    "DependencyError",
     "ExecutionError",
     "InputError",
     "MCDropout",
@@ -27,9 +29,13 @@ PUBLIC = [
     "SilentDropoutWarning",
     "TrainingError",
     "baselines",
+    "compare",
     "datasets",
+    "load",
     "networks",
     "plots",
+    "precision",
+    "scores",
     "training",
 ]
 
@@ -46,11 +52,12 @@ LAYERS = [
         "datasets",
         "inputs",
         "outputs",
+        "storage",
         "supervised",
     },
     {"execution", "networks", "layers", "predictive"},
     {"sampler", "baselines", "training"},
-    {"compare", "storage", "recipes"},
+    {"comparison", "loading"},
     {"plots", "distributed", "sklearn"},
     {"demos"},
     {"cli"},

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.errors import InputError
 
-__all__ = ["check_floats", "check_inputs", "check_training"]
+__all__ = ["check_floats", "check_inputs", "check_labels", "check_rows", "check_training"]
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +23,55 @@ def check_inputs(x: ArrayLike) -> Floats:
             "give one row per point"
         )
     return inputs.reshape(len(inputs), -1)
+
+
+def check_rows(x: ArrayLike) -> Floats:
+    """Return x as a finite (N, D) array of floats; images and other arrays, one per row, are laid flat.
+
+    Raises:
+        InputError: If it is empty or not finite.
+    """
+    inputs = check_floats(x, "x")
+    if inputs.ndim == 0 or inputs.size == 0:
+        raise InputError(
+            f"x must have shape (N, ...) with at least one value, got shape {inputs.shape}; give one row per point"
+        )
+    return inputs.reshape(len(inputs), -1)
+
+
+def check_labels(y: ArrayLike, count: int, *, classes: int | None) -> tuple[NDArray[np.int64], int]:
+    """Return y as integers of shape (N,), and the number of classes K.
+
+    Args:
+        y: Labels, whole numbers from 0 to K - 1.
+        count: Number of inputs N.
+        classes: K, or None for one more than the largest label.
+
+    Raises:
+        InputError: If it has the wrong shape or length, a label is no class, or there is nothing to tell apart.
+    """
+    values = check_floats(y, "y")
+    if values.ndim != 1:
+        raise InputError(
+            f"y must have shape (N,), one label per point, got {values.shape}; turn one-hot rows into labels "
+            "with argmax(axis=1)"
+        )
+    if len(values) != count:
+        raise InputError(
+            f"x and y must have the same length, got {count} and {len(values)}; give one label per row of x"
+        )
+    if count < 2:
+        raise InputError(f"fit needs at least 2 points, got {count}; a single point tells no classes apart")
+    wrong = values[(values != np.floor(values)) | (values < 0) | (values >= (2**31 if classes is None else classes))]
+    if len(wrong):
+        known = "whole numbers from 0" if classes is None else f"classes from 0 to {classes - 1}"
+        raise InputError(f"y must hold {known}, got {wrong[0]:g} among {len(wrong)} such label(s); number the classes")
+    if np.ptp(values) == 0:
+        raise InputError(
+            f"y must hold at least 2 classes, got {count} times {values[0]:g}; one class leaves nothing to tell apart"
+        )
+    labels = values.astype(np.int64)
+    return labels, int(labels.max()) + 1 if classes is None else classes
 
 
 def check_training(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats, tuple[int, ...]]:
