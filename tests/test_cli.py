@@ -19,7 +19,8 @@ def run(*args, cwd):
 def test_demo_prints_its_report_and_writes_to_the_default_folder(tmp_path):
     done = run("demo", "co2", "--preset", "tiny", "--passes", "20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "MC dropout, ReLU" in done.stdout and "GP, SE kernel" in done.stdout
+    assert "MC dropout (ReLU)" in done.stdout and "GP (SE)" in done.stdout
+    assert "Inside the data: GP (structured) wins" in " ".join(done.stdout.split())
     assert "expected at least 5" in done.stdout
     assert (tmp_path / "runs" / "co2" / "panels.png").is_file()
     quiet = run("demo", "co2", "--preset", "tiny", "--passes", "20", "--reuse", "--quiet", cwd=tmp_path)
@@ -30,6 +31,7 @@ def test_demo_prints_its_report_and_writes_to_the_default_folder(tmp_path):
     ("args", "message"),
     [
         (("demo", "co2", "--preset", "huge"), "preset must be one of default, paper, tiny, got 'huge'"),
+        (("demo", "co2", "--gp", "maybe"), "gp must be one of 'none', 'map', 'nuts', got 'maybe'"),
         (("demo", "co2", "--passes", "1"), "passes must be an integer of at least 2"),
         (("demo", "digits", "--data", "nowhere"), "nowhere"),
         (("demo", "digits", "--out", "/proc/none/out"), "cannot write /proc/none/out"),

@@ -104,6 +104,10 @@ class Artifacts:
 
         self._write(f"{name}.h5", write)
 
+    def saved(self, name: str, save: Callable[[Path], Any]) -> None:
+        """Have something write itself to a file of that name; `save` takes the path."""
+        self._write(name, save)
+
     def weights(self, name: str, net: nn.Module, recipe: Mapping[str, Any]) -> None:
         """Write a net's weights with the recipe that made them and a checksum of both."""
         made_by, state = json.dumps(recipe, sort_keys=True), net.state_dict()

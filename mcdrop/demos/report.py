@@ -54,6 +54,7 @@ class Report:
         results: Its numbers, nested by model.
         checks: What it should show, and whether it does.
         tables: The numbers to print.
+        verdict: Who wins where, in sentences.
         files: The files written.
     """
 
@@ -62,6 +63,7 @@ class Report:
     results: dict[str, Any]
     checks: tuple[Check, ...]
     tables: tuple[Table, ...]
+    verdict: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
 
     def attributes(self) -> dict[str, Any]:
@@ -75,4 +77,5 @@ class Report:
             "settings": self.settings,
             "results": self.results,
             "checks": [{**asdict(check), "met": check.met} for check in self.checks],
+            "verdict": list(self.verdict),
         }
