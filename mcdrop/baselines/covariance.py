@@ -58,7 +58,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def log_prior(self, z: Floats) -> float:
-        """Return the log prior density of these hyperparameters (of theta itself, not of z)."""
+        """Return the log prior density of z."""
 
 
 class NamedCovariance(Covariance):
@@ -100,9 +100,9 @@ class NamedCovariance(Covariance):
         return {name: float(value) for name, value in zip(self._priors, np.exp(z), strict=True)}
 
     def log_prior(self, z: Floats) -> float:
-        """Return the log prior density of these hyperparameters (of theta itself, not of z)."""
+        """Return the log prior density of z: that of theta times the slope of theta in z, which is theta."""
         values = zip(self._priors.values(), np.exp(z), strict=True)
-        return sum(prior.log_density(float(value)) for prior, value in values)
+        return sum(prior.log_density(float(value)) for prior, value in values) + float(z.sum())
 
 
 class CustomCovariance(Covariance):
@@ -119,15 +119,35 @@ class CustomCovariance(Covariance):
             columns: Number of inputs D.
 
         Raises:
-            InputError: If no covariance for D inputs comes out, or it uses random variables of another model.
+            InputError: If no covariance for D inputs comes out, it uses random variables of another model, or has
+                discrete hyperparameters.
         """
+        self._build = build
+        try:
+            self._compile(columns)
+        except InputError:
+            raise
+        except Exception as error:  # the user's function, PyMC or the compiler can fail in any way
+            reason = str(error).strip().split("\n")[0]
+            raise InputError(
+                f"kernel must give a covariance for x with {columns} column(s), got {type(error).__name__}: {reason}; "
+                "pass a PyMC covariance, or a function without arguments that makes its priors and returns one"
+            ) from error
+
+    def _compile(self, columns: int) -> None:
+        """Build the model and turn its parts into functions of numbers."""
         pymc = import_pymc()
         from pytensor import tensor
 
-        self._build = build
-        with pymc.Model() as model:
+        with pymc.Model(model=None) as model:  # not a part of a model that the user is building
             covariance, _ = self._make()
         free = list(model.free_RVs)
+        discrete = [variable.name for variable in free if not variable.dtype.startswith("float")]
+        if discrete:
+            raise InputError(
+                f"kernel must have continuous hyperparameters, got discrete ones ({', '.join(discrete)}); fix them, or "
+                "give them a continuous prior"
+            )
         self.units = {variable.name: "as in the kernel" for variable in free} | {"noise": NOISE.unit}
         values = [model.rvs_to_values[variable] for variable in free]
         point = model.initial_point()
@@ -140,7 +160,9 @@ class CustomCovariance(Covariance):
             _compile_given(free, [x for x in inputs if x is not None], graph) for inputs, graph in graphs.items()
         )
         self._theta = _compile(values, model.replace_rvs_by_values(free))
-        self._log_prior = _compile(values, model.logp(jacobian=False))
+        self._log_prior = _compile(values, model.logp(jacobian=True))
+        first = self.theta(np.concatenate([value.ravel() for value in self._first]))
+        self.within(np.zeros((2, columns)))(first)  # a covariance for other inputs fails here and not in a search
 
     def cross(self, x1: Floats, x2: Floats, theta: Theta) -> Floats:
         """Return k between (N, D) and (M, D) inputs, shape (N, M)."""
@@ -172,7 +194,7 @@ class CustomCovariance(Covariance):
         }
 
     def log_prior(self, z: Floats) -> float:
-        """Return the log prior density of these hyperparameters (of theta itself, not of z)."""
+        """Return the log prior density of z."""
         return float(self._log_prior(*self._split(z)))
 
     def _make(self) -> tuple[Any, Any]:

@@ -1,13 +1,14 @@
 r"""The posterior of a Gaussian process's hyperparameters: its density, its maximum, and the process given them.
 
-With $K = k(X, X)$ and $K_y = K + \sigma^2 I = L L^\top$ the log posterior density of the hyperparameters $\theta$ is
+With $K = k(X, X)$, $K_y = K + \sigma^2 I = L L^\top$ and hyperparameters $\theta(z)$, where z has no bounds (for
+mcdrop's own kernels $z = \log \theta$), the log posterior density of z is
 
-$$\log p(\theta | y) = -\tfrac12 y^\top K_y^{-1} y - \log |L| - \tfrac N2 \log 2\pi + \log p(\theta) + \mathrm{const},$$
+$$\log p(z | y) = -\tfrac12 y^\top K_y^{-1} y - \log |L| - \tfrac N2 \log 2\pi + \log p(z) + \mathrm{const},$$
 
-its slope along $\theta_j$, with $\alpha = K_y^{-1} y$,
+its slope along $z_j$, with $\alpha = K_y^{-1} y$,
 
-$$\tfrac12 \mathrm{tr}\left((\alpha\alpha^\top - K_y^{-1}) \frac{\partial K_y}{\partial \theta_j}\right)
-    + \frac{\partial \log p(\theta)}{\partial \theta_j},$$
+$$\tfrac12 \mathrm{tr}\left((\alpha\alpha^\top - K_y^{-1}) \frac{\partial K_y}{\partial z_j}\right)
+    + \frac{\partial \log p(z)}{\partial z_j},$$
 
 and given $\theta$ the function at $x_*$ is Gaussian, with $k_* = k(X, x_*)$:
 
@@ -69,7 +70,12 @@ class Conditioned:
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([variance for _, variance in parts])
 
     def _moments(self, inputs: Floats) -> tuple[Floats, Floats]:
-        cross = self.covariance.cross(self.x, inputs, self.theta)
+        with np.errstate(all="ignore"):  # the next line says it
+            cross = self.covariance.cross(self.x, inputs, self.theta)
+        if not np.isfinite(cross).all():
+            raise InputError(
+                f"x must lie where the covariance is a number, got values up to {np.abs(inputs).max():g}; standardize x"
+            )
         explained = (solve_triangular(self.factor, cross, lower=True) ** 2).sum(axis=0)
         variance = self.covariance.variance(inputs, self.theta) - explained
         return cross.T @ self.weights, np.maximum(variance, 0.0)  # rounding can pass below zero
@@ -118,19 +124,39 @@ class Posterior:
         self.covariance, self.x, self.y = covariance, x, y
         self._within = covariance.within(x)
 
-    def given(self, theta: Theta) -> Conditioned:
+    def given(self, theta: Theta, *, jitter: float = 0.0) -> Conditioned:
         """Return the process with these hyperparameters.
+
+        Args:
+            theta: The hyperparameters.
+            jitter: Noise variance to add, as a share of the mean variance of an observation.
 
         Raises:
             LinAlgError: If the covariance of the observations is singular to rounding.
         """
-        factor = cholesky(self._observed(theta), lower=True)
+        observed = self._observed(theta)
+        observed[np.diag_indices_from(observed)] += jitter * np.trace(observed) / len(observed)
+        factor = cholesky(observed, lower=True)
         return Conditioned(self.covariance, theta, self.x, factor, cho_solve((factor, True), self.y))
 
-    def log_density(self, z: Floats) -> float:
-        """Return the log posterior density at a point of the search space; -inf where the covariance is singular.
+    def surely_given(self, theta: Theta) -> Conditioned:
+        """Return the process, with as little jitter as it needs: PyMC may accept what is singular to rounding.
 
-        The density is that of theta itself: no Jacobian, the convention of `pymc.find_MAP`.
+        Raises:
+            LinAlgError: If a millionth of the variance is not enough.
+        """
+        for jitter in (0.0, 1e-12, 1e-10, 1e-8):
+            try:
+                return self.given(theta, jitter=jitter)
+            except LinAlgError:
+                continue
+        return self.given(theta, jitter=1e-6)
+
+    def log_density(self, z: Floats) -> float:
+        """Return the log posterior density of z, the one that NUTS draws from; -inf where the covariance is singular.
+
+        It is the density of z and not of theta, the convention of `pymc.find_MAP`: that of theta has its maximum at
+        zero lengthscale and zero noise on many a noisy series, since a HalfCauchy prior is largest at zero.
         """
         return self._at(z)[0]
 

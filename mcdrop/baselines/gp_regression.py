@@ -58,8 +58,8 @@ class GPRegressor(Baseline):
     Args:
         kernel: Covariance function, with priors for standardized x and y.
 
-            - `"se"`, the squared exponential: $\eta^2 \exp(-|x - x'|^2 / 2\ell^2)$, lengthscale
-              $\ell \sim \mathrm{HalfCauchy}(0.05)$, amplitude $\eta \sim \mathrm{HalfCauchy}(1)$.
+            - `"se"`, the squared exponential $\eta^2 \exp(-|x - x'|^2 / 2\ell^2)$ with the tutorial's priors,
+              lengthscale $\ell \sim \mathrm{HalfCauchy}(0.05)$ and amplitude $\eta \sim \mathrm{HalfCauchy}(1)$.
             - `"structured"`, for time series with a season: a smooth trend, a season that slowly changes its
               shape, and short-term irregularities. Needs `period`.
             - `"arccos"`, what a wide layer of ReLU units with Gaussian weights amounts to.
@@ -67,8 +67,8 @@ class GPRegressor(Baseline):
               priors and returns one: `lambda: pm.gp.cov.Matern52(1, ls=pm.HalfNormal("ls"))`.
 
             The noise is $\sigma \sim \mathrm{HalfCauchy}(0.1)$ with every kernel.
-        inference: `"map"`: the maximum of the posterior density of the hyperparameters, found without random
-            numbers. `"nuts"`: draws from that posterior, so that the prediction counts what the data leave open
+        inference: `"map"`: the maximum of the posterior density of the hyperparameters' logarithms, found without
+            random numbers. `"nuts"`: draws from that posterior, so that the prediction counts what the data leave open
             about them; needs the package nutpie.
         period: Length of the season in units of x, for the kernel `"structured"`.
         chains: Number of chains of NUTS, at least 2.
@@ -117,7 +117,7 @@ class GPRegressor(Baseline):
         check_count("chains", chains, least=2, why="R-hat compares chains")
         check_count("draws", draws, least=4, why="R-hat halves each chain")
         check_count("tune", tune, least=1, why="the sampler must find its step size")
-        if not 0 < target_accept < 1:
+        if not isinstance(target_accept, float | int | np.number) or not 0 < target_accept < 1:
             raise InputError(f"target_accept must lie between 0 and 1, got {target_accept!r}; 0.9 is usual")
         self.kernel, self.inference = kernel, inference
         self.period = None if period is None else float(period)
@@ -154,7 +154,7 @@ class GPRegressor(Baseline):
         posterior = Posterior(make_covariance(self.kernel, inputs.shape[1], period=self.period), inputs, targets)
         theta = posterior.maximize(progress=progress)
         if self.inference == "map":
-            self._keep(Fit(posterior, trailing, Draws.of_one(theta), posterior.given(theta)))
+            self._keep(Fit(posterior, trailing, Draws.of_one(theta), self._options(), posterior.given(theta)))
         else:
             draws = draw_posterior(
                 posterior,
@@ -166,10 +166,10 @@ class GPRegressor(Baseline):
                 seed=self.seed,
                 progress=bool(progress),
             )
-            self._keep(Fit(posterior, trailing, draws))
-            if not self.diagnosis_.converged:
-                warnings.warn(self.diagnosis_.complaint(), ConvergenceWarning, stacklevel=2)
+            self._keep(Fit(posterior, trailing, draws, self._options()))
         self.fit_seconds_ = time.perf_counter() - started
+        if self.inference == "nuts" and not self.diagnosis_.converged:
+            warnings.warn(self.diagnosis_.complaint(), ConvergenceWarning, stacklevel=2)
         return self
 
     def predict(self, x: ArrayLike, *, progress: bool | str = False) -> RegressionPredictive:
@@ -202,13 +202,13 @@ class GPRegressor(Baseline):
                 mixture.add(*process.moments(inputs), float(process.theta["noise"]) ** 2)
                 advance(1)
         self.predict_seconds_ = time.perf_counter() - started
-        made_by = {"model": type(self).__name__, "kernel": self._kernel_name, "inference": self.inference}
+        told = ("kernel", "inference", "seed", "chains") if many else ("kernel", "inference")
         return RegressionPredictive(
             mean=mixture.mean.reshape(-1, *fit.trailing),
             std=mixture.std.reshape(-1, *fit.trailing),
             passes=len(fit.draws) if many else None,
             noise_std=mixture.noise_std,
-            provenance=made_by | ({"seed": self.seed, "chains": self.chains} if many else {}),
+            provenance={"model": "GPRegressor"} | {name: fit.options[name] for name in told},
         )
 
     def to_arviz(self) -> Any:
@@ -275,21 +275,18 @@ class GPRegressor(Baseline):
                 else f"{archive.path} holds a fit with the kernel {stored['kernel']!r}; leave kernel out"
             )
         gp = cls(stored["kernel"] if kernel is None else kernel, **{name: stored[name] for name in _OPTIONS})
-        gp._keep(Fit.from_archive(archive, gp.kernel, period=gp.period, sampled=gp.inference == "nuts"))
+        gp._keep(Fit.from_archive(archive, gp.kernel, gp._options()))
         gp.fit_seconds_ = float(stored["fit_seconds"])
         return gp
 
     def _contents(self) -> tuple[dict[str, dict[str, storage.Variable]], dict[str, Any]]:
-        attributes = {name: getattr(self, name) for name in _OPTIONS}
-        return self._fit.groups(), attributes | {
-            "kernel": self._kernel_name,
-            "trailing": list(self._fit.trailing),
-            "fit_seconds": self.fit_seconds_,
-        }
+        extra = {"trailing": list(self._fit.trailing), "fit_seconds": self.fit_seconds_}
+        return self._fit.groups(), dict(self._fit.options) | extra
 
-    @property
-    def _kernel_name(self) -> str:
-        return self.kernel if isinstance(self.kernel, str) else "custom"
+    def _options(self) -> dict[str, Any]:
+        """Return how this regressor fits, as plain data; a covariance of the user's own by the name custom."""
+        kernel = self.kernel if isinstance(self.kernel, str) else "custom"
+        return {"kernel": kernel} | {name: getattr(self, name) for name in _OPTIONS}
 
     def _keep(self, fit: Fit) -> None:
         """Take over a fit once it is whole; what an earlier one left behind goes."""

@@ -154,7 +154,7 @@ def build_model(posterior: Posterior) -> Any:
     """Return the PyMC model: priors and the marginal likelihood of the targets, the function integrated out."""
     pymc = import_pymc()
     count = len(posterior.y)
-    with pymc.Model() as model:
+    with pymc.Model(model=None) as model:  # not a part of a model that the user is building
         symbols, noise = posterior.covariance.symbols(posterior.x)
         pymc.MvNormal("y", mu=np.zeros(count), cov=symbols + noise**2 * np.eye(count), observed=posterior.y)
     return model
@@ -216,8 +216,13 @@ def draw_posterior(
             ) from error
     values = {v.name: np.asarray(trace["posterior"][v.name].values, dtype=np.float64) for v in model.free_RVs}
     statistics = {name: np.asarray(trace["sample_stats"][name].values) for name in _STATISTICS}
-    if any(array.shape[:2] != (chains, draws) or not np.isfinite(array).all() for array in values.values()):
+    if any(array.shape[:2] != (chains, draws) for array in values.values()):
         raise KeyboardInterrupt  # nutpie returns what it has so far
+    if not all(np.isfinite(array).all() for array in values.values()):
+        raise InputError(
+            "the priors and the data must let the sampler stay among finite numbers, got draws that are none; "
+            "standardize x and y, or use inference='map'"
+        )
     return Draws(values, statistics)
 
 

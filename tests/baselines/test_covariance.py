@@ -130,3 +130,39 @@ def test_bad_kernels_and_periods_are_refused(kernel, period, message):
 
 def test_repr_names_the_kernel(custom):
     assert repr(custom) == "GPRegressor('squared_exponential', inference='map')"
+
+
+def matern():
+    return pm.gp.cov.Matern52(1, ls=pm.HalfNormal("length", 1))
+
+
+def other_matern():
+    return pm.gp.cov.Matern32(1, ls=pm.HalfNormal("length", 1))
+
+
+def test_another_covariance_with_the_same_hyperparameters_is_not_loaded(tmp_path):
+    path = GPRegressor(matern).fit(*wave()).save(tmp_path / "gp.nc")
+    with pytest.raises(InputError, match="gives other values for the same hyperparameters"):
+        mcdrop.load(path, kernel=other_matern)
+
+
+def test_fitting_inside_a_model_of_the_users_leaves_it_alone():
+    with pm.Model() as own:
+        first = GPRegressor(matern).fit(*wave())
+        again = GPRegressor(matern).fit(*wave())
+    assert not own.free_RVs
+    assert first.hyperparameters_ == again.hyperparameters_
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (lambda: pm.gp.cov.ExpQuad(3, ls=np.ones(3)), r"a covariance for x with 1 column\(s\)"),
+        (lambda length: pm.gp.cov.ExpQuad(1, ls=length), "a function without arguments"),
+        (pm.gp.cov.ExpQuad, "a function without arguments"),
+        (lambda: pm.gp.cov.ExpQuad(1, ls=1 + pm.Poisson("steps", 2)), r"got discrete ones \(steps\)"),
+    ],
+)
+def test_functions_that_fail_are_refused(kernel, message):
+    with pytest.raises(InputError, match=message):
+        GPRegressor(kernel).fit(*wave())

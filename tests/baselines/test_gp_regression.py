@@ -10,6 +10,7 @@ from scipy.linalg import inv
 from scipy.optimize import minimize
 from scipy.stats import halfcauchy
 
+import mcdrop
 from mcdrop import InputError
 from mcdrop.baselines import GPRegressor
 from mcdrop.baselines.covariance import make_covariance
@@ -23,9 +24,12 @@ def covariance(x1, x2, lengthscale, amplitude):
 
 
 def log_posterior(x, y, lengthscale, amplitude, noise):
+    """The density of the logarithms: that of the hyperparameters times the hyperparameters."""
     full = covariance(x, x, lengthscale, amplitude) + noise**2 * np.eye(len(x))
     likelihood = -0.5 * (y @ np.linalg.solve(full, y) + np.linalg.slogdet(full)[1] + len(y) * np.log(2 * np.pi))
-    prior = sum(halfcauchy.logpdf(v, scale=s) for v, s in ((lengthscale, 0.05), (amplitude, 1), (noise, 0.1)))
+    prior = sum(
+        halfcauchy.logpdf(v, scale=s) + np.log(v) for v, s in ((lengthscale, 0.05), (amplitude, 1), (noise, 0.1))
+    )
     return likelihood + prior
 
 
@@ -117,7 +121,7 @@ def test_model_is_the_seeds(data):
         gp.marginal_likelihood("obs", X=x, y=y, sigma=sigma, jitter=0.0)
     from pytensor.compile.mode import Mode
 
-    theirs = seed.compile_logp(jacobian=False, mode=Mode(linker="py", optimizer="None"))
+    theirs = seed.compile_logp(jacobian=True, mode=Mode(linker="py", optimizer="None"))
     ours = Posterior(make_covariance("se", 1), x, y)
     for theta in ([0.3, 1.0, 0.2], [0.05, 2.0, 0.5], [1.5, 0.3, 1.0]):
         z = np.log(theta)
@@ -302,3 +306,42 @@ def test_without_a_compiler_nothing_is_printed_and_nothing_warns(tmp_path):
     env = {**os.environ, "PATH": str(tmp_path)}
     run = subprocess.run([sys.executable, "-c", BARE], env=env, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+# --- a correctly specified problem -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("noise", "n"), [(0.2, 60), (0.5, 60), (1.0, 60)])
+def test_intervals_of_drawn_data_hold_95_percent_of_new_observations(noise, n):
+    """20 data sets drawn from the model, 200 new observations each: 95% within four standard errors between sets."""
+    shares = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(-1.7, 1.7, size=(n + 200, 1))
+        function = np.linalg.cholesky(covariance(x, x, 0.3, 1.0) + 1e-9 * np.eye(len(x))) @ rng.normal(size=len(x))
+        y = function + noise * rng.normal(size=len(x))
+        pred = GPRegressor().fit(x[:n], y[:n]).predict(x[n:])
+        shares.append(np.mean(np.abs(y[n:] - pred.mean) < 1.96 * pred.total_std()))
+    assert abs(np.mean(shares) - 0.95) < 4 * np.std(shares) / np.sqrt(20) + 0.01
+    assert np.mean(shares) > 0.9
+
+
+def test_noisy_data_are_not_taken_for_a_function_without_noise():
+    """With the density of theta itself in place of log theta's, most of these would have no noise at all."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(-1.7, 1.7, size=40)
+        y = np.sin(3 * x) / np.sqrt(2) + rng.normal(size=40) / np.sqrt(2)
+        assert GPRegressor().fit(x, y).hyperparameters_["noise"] > 0.05
+
+
+def test_options_changed_after_the_fit_do_not_change_what_it_was(data, tmp_path):
+    gp = GPRegressor().fit(*data)
+    gp.kernel = "arccos"
+    assert gp.predict([0.0]).provenance == {"model": "GPRegressor", "kernel": "se", "inference": "map"}
+    assert mcdrop.load(gp.save(tmp_path / "gp.nc")).kernel == "se"
+
+
+def test_an_infinite_covariance_is_refused(data):
+    with pytest.raises(InputError, match=r"got values up to 1e\+200; standardize x"):
+        GPRegressor("arccos").fit(*data).predict([1e200])

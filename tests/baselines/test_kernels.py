@@ -99,7 +99,7 @@ def test_pymc_sees_the_same_posterior(name):
     x = inputs(4, 12)
     posterior = Posterior(make(name), x, np.sin(3 * x[:, 0]))
     model = build_model(posterior)
-    theirs = model.compile_logp(jacobian=False, mode=Mode(linker="py", optimizer="None"))
+    theirs = model.compile_logp(jacobian=True, mode=Mode(linker="py", optimizer="None"))
     for scale in (1.0, 1.3):
         theta = {key: scale * value for key, value in THETA[name].items()}
         z = np.log([theta[variable.name] for variable in model.free_RVs])

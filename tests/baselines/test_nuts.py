@@ -192,3 +192,21 @@ def test_draws_survive_saving(few, tmp_path):
 def test_bad_options_are_refused(option, message):
     with pytest.raises(InputError, match=message):
         GPRegressor("se", inference="nuts", **option)
+
+
+def test_noise_free_duplicates_are_predicted_after_nuts():
+    """PyTensor's Cholesky factor accepts what SciPy's does not; the least jitter bridges the difference."""
+    x = np.linspace(-1.5, 1.5, 20)
+    x = np.concatenate([x, x])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        gp = GPRegressor("se", inference="nuts", chains=2, draws=50, tune=100).fit(x, np.sin(3 * x))
+    np.testing.assert_allclose(gp.predict(x).mean, np.sin(3 * x), atol=1e-2)
+
+
+def test_a_warning_made_an_error_leaves_a_whole_fit():
+    gp = GPRegressor("se", inference="nuts", chains=2, draws=10, tune=30)
+    with warnings.catch_warnings(), pytest.raises(ConvergenceWarning):
+        warnings.simplefilter("error", ConvergenceWarning)
+        gp.fit(*wave())
+    assert "not converged" in gp.summary()
