@@ -61,4 +61,7 @@ def _hyperparameters(results: Results) -> Table:
 
 def _verdict(windows: Sequence[Window]) -> Iterator[str]:
     yield from (window.verdict() for window in windows)
-    yield "(Noise: two standard errors of the difference, months taken as independent, which later months are not.)"
+    yield (
+        "(Within noise: at most two standard errors of the difference apart. Later months are resampled by whole years, "
+        "single ones in the first year, which makes its errors too small.)"
+    )

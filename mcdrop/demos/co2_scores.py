@@ -101,11 +101,19 @@ def score_windows(results: Results) -> list[Window]:
             model: replace(pred, mean=pred.mean[chosen], std=pred.std[chosen])
             for model, pred in results.on_after.items()
         }
-        windows.append(_score(results, name, months, predictions))
+        years = np.ceil(split.years_after[chosen] - 1e-6).astype(np.int64)
+        windows.append(_score(results, name, months, predictions, years if len(np.unique(years)) > 1 else None))
     return windows
 
 
-def _score(results: Results, name: str, months: Months, predictions: Mapping[str, RegressionPredictive]) -> Window:
+def _score(
+    results: Results,
+    name: str,
+    months: Months,
+    predictions: Mapping[str, RegressionPredictive],
+    years: NDArray[np.int64] | None = None,
+) -> Window:
+    """Score all models in one window; later months of one year err together, and are resampled together."""
     scale = results.series.standardizer
     unit, y = "standard deviations", months.y
     named = {NAMES[model]: predictions[model] for model in results.models}
@@ -120,4 +128,4 @@ def _score(results: Results, name: str, months: Months, predictions: Mapping[str
             )
             for model, pred in named.items()
         }
-    return Window(name, unit, y, named, compare(named, y, seed=results.seed))
+    return Window(name, unit, y, named, compare(named, y, groups=years, seed=results.seed))

@@ -1,4 +1,4 @@
-"""What the digits demo's nets say of the turned digit and of the held-out ones, and its numbers."""
+"""The digit that the tutorial turns: which one it is, and what the nets say of it at every angle."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from mcdrop.arguments import check_count
 from mcdrop.datasets import Digits, rotate
+from mcdrop.errors import DataError, InputError
 from mcdrop.predictive import ClassificationPredictive
 from mcdrop.sampler import MCDropout
 
-__all__ = ["ANGLES", "TITLES", "Sweep"]
+__all__ = ["ANGLES", "TITLES", "Sweep", "average_weights", "pick_digit"]
 
 Floats = NDArray[np.floating]
 
@@ -21,14 +23,16 @@ ANGLES = np.arange(50, 130, 7)
 MIDDLE = (ANGLES > 70) & (ANGLES < 110)
 """The part of the sweep in which a turned 1 is no digit any more."""
 
+LEAN = 30.0
+"""Degrees to the right that the digit leans before it is turned."""
+
 TITLES = {"mlp": "MLP 800-800", "lenet": "LeNet"}
 
 
 class Sweep:
     """One digit at every angle, upright first, and what each net says of it."""
 
-    def __init__(self, digits: Digits, index: int, seed: int, passes: int, tested_on: int | None) -> None:
-        self.images, self.labels = digits.test_images[:tested_on], digits.test_labels[:tested_on]
+    def __init__(self, digits: Digits, index: int, seed: int, passes: int) -> None:
         self.seed, self.passes = seed, passes
         self.label = int(digits.test_labels[index])
         self.upright = digits.test_images[index]
@@ -36,31 +40,19 @@ class Sweep:
         self.predictions: dict[str, ClassificationPredictive] = {}
         self.as_written_predictions: dict[str, ClassificationPredictive] = {}
         self.averaged: dict[str, Floats] = {}
-        self.accuracy: dict[str, dict[str, float]] = {}
 
-    def add_net(self, name: str, net: nn.Module, progress: bool) -> None:
-        """Run a net's passes on the turned digit, on the digit as written and on the held-out digits."""
+    def add_net(self, name: str, net: nn.Module) -> None:
+        """Run a net's passes on the turned digit and on the digit as written."""
         model = MCDropout(net, task="classification")
         self.predictions[name] = model.predict(self.turned, passes=self.passes, seed=self.seed, keep_samples=True)
         self.as_written_predictions[name] = model.predict(self.upright[None], passes=self.passes, seed=self.seed)
-        self.averaged[name] = _softmax(net, self.turned)
-        sampled = model.predict(
-            self.images,
-            passes=min(self.passes, 100),
-            seed=self.seed,
-            progress=progress and f"Testing the {TITLES[name]}",
-        )
-        self.accuracy[name] = {
-            "weight_averaging": float((_softmax(net, self.images).argmax(axis=1) == self.labels).mean()),
-            "mc_dropout": float((sampled.labels == self.labels).mean()),
-        }
+        self.averaged[name] = average_weights(net, self.turned)
 
     def numbers(self, name: str) -> dict[str, Any]:
-        """Summarize one net: its accuracy, its answers along the sweep, its measures there and as written."""
+        """Summarize one net: its answers along the sweep, its measures there and as written."""
         pred, upright = self.predictions[name], self.as_written_predictions[name]
         middle = float(pred.mutual_information[MIDDLE].mean())
         return {
-            "test_accuracy": self.accuracy[name],
             "labels_weight_averaging": self.averaged[name].argmax(axis=1).tolist(),
             "labels_mc_dropout": pred.labels.tolist(),
             "entropy": pred.entropy.tolist(),
@@ -90,9 +82,56 @@ class Sweep:
         return arrays
 
 
-def _softmax(net: nn.Module, images: Floats) -> Floats:
-    """Return the probabilities of the weight-averaged net: one pass with dropout off."""
+def average_weights(net: nn.Module, images: Floats) -> NDArray[np.float64]:
+    """Return the probabilities of the weight-averaged net: one pass with dropout off.
+
+    Args:
+        net: A classifier in eval mode.
+        images: Shape (N, ...).
+
+    Returns:
+        Shape (N, K), in double precision: in single precision, probabilities vanish where a net is very sure.
+    """
     device = next(net.parameters()).device
     with torch.no_grad():
-        parts = [net(part.to(device)).softmax(dim=1) for part in torch.split(torch.as_tensor(images), 500)]
-    return torch.cat(parts).double().cpu().numpy()
+        parts = [net(part.to(device)).double().softmax(dim=1) for part in torch.split(torch.as_tensor(images), 500)]
+    return np.asarray(torch.cat(parts).cpu().numpy())
+
+
+def pick_digit(digits: Digits, wanted: int | None) -> int:
+    """Return the number of the held-out digit to turn.
+
+    Args:
+        digits: The data.
+        wanted: The number asked for, or None for the first "1" that leans to the right by `LEAN` degrees or more,
+            else the one that leans most. The tutorial's digit leans so, and so the first turns bring it upright
+            instead of laying it down.
+
+    Raises:
+        InputError: If there is no such digit.
+        DataError: If there is no "1" at all.
+    """
+    if wanted is None:
+        return _leaning_one(digits)
+    count = len(digits.test_labels)
+    check_count("digit", wanted, least=0, why="a number of a held-out digit")
+    if wanted >= count:
+        raise InputError(f"digit must be the number of a held-out digit, 0 to {count - 1}, got {wanted}")
+    return wanted
+
+
+def _leaning_one(digits: Digits) -> int:
+    ones = np.flatnonzero(digits.test_labels == 1)
+    if len(ones) == 0:
+        raise DataError("the held-out digits must hold a 1 to turn, got none; check the label files or name a --digit")
+    leans = np.array([_lean(digits.test_images[i, 0]) for i in ones])
+    return int(ones[np.argmax(leans >= LEAN) if (leans >= LEAN).any() else leans.argmax()])
+
+
+def _lean(image: Floats) -> float:
+    """Return by how many degrees the main axis of the ink leans from the vertical to the right."""
+    rows, columns = np.indices(image.shape)
+    ink = image / max(float(image.sum()), 1e-12)
+    y, x = rows - (ink * rows).sum(), columns - (ink * columns).sum()
+    xx, yy, xy = (ink * x * x).sum(), (ink * y * y).sum(), (ink * x * y).sum()
+    return float(np.degrees(0.5 * np.arctan2(-2 * xy, yy - xx)))  # y grows downward
