@@ -141,6 +141,12 @@ class CustomCovariance(Covariance):
 
         with pymc.Model(model=None) as model:  # not a part of a model that the user is building
             covariance, _ = self._make()
+        needed = getattr(covariance, "input_dim", columns)
+        if needed > columns:  # PyTensor 3 would read beyond the columns there are
+            raise InputError(
+                f"kernel must give a covariance for x with {columns} column(s), got one of {needed} inputs; make it "
+                f"with input_dim={columns}"
+            )
         free = list(model.free_RVs)
         discrete = [variable.name for variable in free if not variable.dtype.startswith("float")]
         if discrete:
