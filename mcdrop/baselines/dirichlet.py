@@ -33,14 +33,15 @@ def as_regression(labels: NDArray[np.int64], classes: int, *, alpha_epsilon: flo
     Args:
         labels: Classes 0 to K - 1, shape (N,).
         classes: Number of classes K.
-        alpha_epsilon: Concentration $\alpha_\epsilon$ of the classes that a label does not name, above 0.
+        alpha_epsilon: Concentration $\alpha_\epsilon$ of the classes that a label does not name, above 0 and at
+            most 1.
 
     Returns:
         Two float64 tensors of shape (K, N), in units of log concentration and of its square.
     """
     alpha = torch.full((classes, len(labels)), alpha_epsilon, dtype=torch.float64)
     alpha[torch.from_numpy(labels), torch.arange(len(labels))] += 1
-    variances = torch.log1p(1 / alpha)
+    variances = alpha.log1p() - alpha.log()  # not log(1 / alpha + 1): 1 / 1e-309 is infinite
     return alpha.log() - variances / 2, variances
 
 

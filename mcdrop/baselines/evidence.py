@@ -202,10 +202,11 @@ def _prior(model: Any, x: Tensor) -> Any:
 
 def _start(model: Any, x: Tensor, targets: Tensor) -> Any:
     """Return the model in training mode, with the lengthscale at the typical distance of a point from the center."""
-    radius = x.square().sum(dim=1).mean().sqrt().item()
+    radius = x.square().sum(dim=1).mean().sqrt()
     model.to(torch.float32 if hasattr(model, "train_inputs") else torch.float64)
+    # as tensors: GPyTorch would round plain numbers to the default dtype
     model.covar_module.base_kernel.lengthscale = radius
-    model.covar_module.outputscale = _AMPLITUDE**2
+    model.covar_module.outputscale = torch.tensor(_AMPLITUDE**2, dtype=x.dtype)
     with torch.no_grad():
         model.mean_module.constant.copy_(targets.mean(dim=1).reshape(model.mean_module.constant.shape))
     return model.train()

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -42,6 +43,18 @@ def covariance(x1, x2, lengthscale, amplitude):
     return amplitude**2 * np.exp(-0.5 * ((x1[:, None] - x2[None]) ** 2).sum(axis=-1) / lengthscale**2)
 
 
+@contextmanager
+def default(device=None, dtype=torch.float32):
+    """Set torch's defaults, and put them back."""
+    torch.set_default_device(device)
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope="module", params=POINTS)
 def fitted(request):
     return GPClassifier(components=None, max_exact=POINTS[request.param], inducing=40, batch_size=30).fit(*blobs())
@@ -64,6 +77,12 @@ def test_targets_match_the_moments_of_the_gamma_variables(alpha):
     for k, shape in enumerate((1 + alpha, alpha)):
         stand_in = lognorm(s=np.sqrt(variances[k, 0].item()), scale=np.exp(targets[k, 0].item()))
         np.testing.assert_allclose([stand_in.mean(), stand_in.var()], gamma(shape).stats("mv"), rtol=1e-9)
+
+
+def test_targets_are_finite_for_the_smallest_concentration():
+    targets, variances = as_regression(np.array([0, 1]), 2, alpha_epsilon=5e-324)
+    assert targets.isfinite().all()
+    assert variances[0, 1].item() == pytest.approx(-np.log(5e-324))
 
 
 def test_targets_are_gpytorchs():
@@ -223,6 +242,35 @@ def test_labels_are_followed_near_the_data_and_doubted_far_away(fitted):
     np.testing.assert_allclose(far.logit_mean, np.tile(theta[0], (2, 1)), atol=0.5)
 
 
+@pytest.mark.parametrize("inference", POINTS)
+def test_far_away_a_rare_class_stays_rarer_the_rarer_it_was(inference):
+    """The prior's mean is learned: far away the answer leans to the common class, and doubt is less than full."""
+    far, share = [], (0.5, 0.1, 0.03)
+    for part in share:
+        rng = np.random.default_rng(0)
+        y = np.arange(400) < part * 400
+        x = rng.normal(size=(400, 2)) + np.where(y, 1.2, -1.2)[:, None]
+        gp = GPClassifier(components=None, max_exact=POINTS[inference], inducing=60).fit(x, y)
+        far.append(gp.predict([[1e5, -1e5]]))
+    rare = [pred.probs[0, 1] for pred in far]
+    assert rare[0] == pytest.approx(0.5, abs=0.05)
+    assert all(more > less for more, less in pairwise(rare))
+    assert all(0.03 <= p < 0.5 for p in rare[1:])
+    doubt = [pred.entropy[0] / np.log(2) for pred in far]
+    expected = {"exact": [1.0, 0.91, 0.60], "variational": [1.0, 0.36, 0.22]}  # as the docstring says
+    assert doubt == pytest.approx(expected[inference], abs=0.03)
+
+
+@pytest.mark.parametrize("components", [None, 3])
+def test_the_farthest_floats_are_far_away_and_no_more(components):
+    x, y = blobs(n=30, columns=3)
+    gp = GPClassifier(components=components, steps=3).fit(x, y)
+    most = np.finfo(float).max
+    points = [[1e4, -1e4, 1e4], [most, most, most], [most, -most, -most], [-most, most, 1.0]]
+    pred = gp.predict(points, passes=50)
+    np.testing.assert_allclose(pred.probs, np.tile(pred.probs[0], (4, 1)), atol=1e-12)
+
+
 def test_a_prediction_does_not_depend_on_its_company(fitted):
     rng = np.random.default_rng(3)
     many = rng.normal(size=(2100, 2))
@@ -255,6 +303,48 @@ def test_same_seed_same_fit_and_no_global_state_is_touched(inference):
         np.testing.assert_array_equal(fits[0].probs, other.probs)
     assert torch.equal(before[0], torch.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("inference", POINTS)
+def test_torchs_defaults_do_not_matter(tmp_path, inference):
+    """The device "meta" stands in for "cuda": what lands there by default cannot be computed with."""
+    x, y = blobs(n=40)
+
+    def results(path):
+        gp = GPClassifier(components=None, max_exact=POINTS[inference], steps=5, inducing=10, batch_size=15).fit(x, y)
+        loaded = GPClassifier.from_archive(storage.read(gp.save(path)))
+        return [gp.history_, *(model.predict(x, passes=5).probs for model in (gp, loaded))]
+
+    plain = results(tmp_path / "plain.nc")
+    for k, setting in enumerate(({"device": "meta"}, {"dtype": torch.float64}, {"dtype": torch.bfloat16})):
+        with default(**setting):
+            found = results(tmp_path / f"{k}.nc")
+        for ours, theirs in zip(plain, found, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_options_changed_after_a_fit_wait_for_the_next_one(tmp_path):
+    x, y = blobs(n=30)
+    gp = GPClassifier(components=2, steps=3, seed=4).fit(x, y)
+    before, call = gp.predict(x, passes=5), repr(gp)
+    changes = {"components": None, "alpha_epsilon": 0.5, "steps": 2, "max_exact": 0, "seed": 9, "inducing": 7}
+    for name, value in changes.items():
+        setattr(gp, name, value)
+    after = gp.predict(x, passes=5)
+    assert after.provenance == before.provenance
+    assert (after.provenance["fit_seed"], after.provenance["components"]) == (4, 2)
+    np.testing.assert_array_equal(after.probs, before.probs)
+    assert gp.summary().startswith(f"{call}: fitted")
+    loaded = GPClassifier.from_archive(storage.read(gp.save(tmp_path / "gp.nc")))
+    assert repr(loaded) == repr(gp) == call
+    assert loaded.predict(x, passes=5).provenance == before.provenance
+    gp.fit(x, y)
+    assert repr(gp) == repr(GPClassifier(**changes))
+    assert gp.predict(x, passes=5).provenance["fit_seed"] == 9
+    assert (gp.inference_, len(gp.history_)) == ("variational", 2)
+    gp.alpha_epsilon = -1
+    with pytest.raises(InputError, match="alpha_epsilon must be"):
+        gp.fit(x, y)
 
 
 def test_what_a_fit_reports(fitted):
@@ -354,9 +444,29 @@ def test_bad_training_data(x, y, message):
         GPClassifier().fit(x, y, classes=3)
 
 
+@pytest.mark.parametrize("components", [None, 2])
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-170, 1e155, 1e200, 1e307])
+def test_a_scale_that_cannot_be_squared_is_refused(components, scale):
+    x, y = blobs(n=12)
+    with pytest.raises(InputError, match=r"x must vary on a scale .* got a standard deviation .*; rescale x"):
+        GPClassifier(components=components).fit(scale * x, y)
+
+
+def test_the_largest_and_smallest_scales_do_not_matter():
+    x, y = blobs(n=12)
+    probs = [
+        GPClassifier(components=2, steps=2).fit(s * x, y).predict(s * x, passes=5).probs for s in (1, 2**-500, 2**500)
+    ]
+    np.testing.assert_allclose(probs[1:], [probs[0]] * 2, atol=1e-6)
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"components": 0}, "components must be an integer of at least 1"),
-    ({"alpha_epsilon": 0}, "alpha_epsilon must be a number above 0, got 0"),
+    ({"alpha_epsilon": 0}, "alpha_epsilon must be a number above 0 and at most 1, got 0"),
+    ({"alpha_epsilon": 1.01}, "above 0 and at most 1, got 1.01"),
+    ({"alpha_epsilon": 1e16}, "above 0 and at most 1, got 1e\\+16"),
+    ({"alpha_epsilon": np.nan}, "above 0 and at most 1, got nan"),
+    ({"alpha_epsilon": True}, "above 0 and at most 1, got True"),
     ({"alpha_epsilon": "small"}, "alpha_epsilon must be a number"),
     ({"learning_rate": np.nan}, "learning_rate must be a number above 0"),
     ({"steps": 0}, "steps must be"),
