@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop import scores
-from mcdrop.comparison.columns import Absent, Column, percent
+from mcdrop.comparison.columns import Column, Unsampled, percent
 from mcdrop.comparison.resampling import Statistic, auroc_of, ece_of, kept_accuracy_of, mean_of
 from mcdrop.errors import InputError
 from mcdrop.predictive import ClassificationPredictive
+from mcdrop.scores.arrays import check_floats
 from mcdrop.scores.calibration import BINS
 
 __all__ = ["MEASURES", "ClassificationCase", "classification_columns"]
@@ -24,6 +25,10 @@ _ROUNDING = 1e-12
 """Differences of a measure that mean nothing: H - H is not always 0 in floating point."""
 
 
+_FEW = 10
+"""Positive or negative points, or groups that hold some, below which an AUROC's standard error means nothing."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassificationCase:
     """A prediction beside the truth.
@@ -34,6 +39,7 @@ class ClassificationCase:
         right: Whether each answer is right, shape (N,).
         measures: Every measure by name, each (N,).
         shifted: Which points come from elsewhere, shape (N,), if that is known.
+        groups: Number of each point's group, shape (N,).
     """
 
     y: NDArray[np.int64]
@@ -41,29 +47,34 @@ class ClassificationCase:
     right: NDArray[np.bool_]
     measures: dict[str, Floats]
     shifted: NDArray[np.bool_] | None
+    groups: NDArray[np.intp]
 
     @classmethod
     def of(
-        cls, pred: ClassificationPredictive, y: ArrayLike, shifted: NDArray[np.bool_] | None
+        cls,
+        pred: ClassificationPredictive,
+        y: ArrayLike,
+        shifted: NDArray[np.bool_] | None,
+        groups: NDArray[np.intp],
     ) -> "ClassificationCase":
         """Put a prediction beside the truth.
 
         Raises:
-            InputError: If they do not fit together, or the probabilities are none.
+            InputError: If they do not fit together, the probabilities are none, or a measure is not finite.
         """
         if pred.probs.ndim != 2:
             raise InputError(
                 f"probs must have shape (N, K), got {pred.probs.shape}; "
                 "dense predictions cannot be compared: their pixels are no independent points"
             )
-        labels = np.asarray(y)
-        right = scores.correct(labels, pred.probs)
+        right = scores.correct(y, pred.probs)
         return cls(
-            y=labels,
+            y=np.asarray(y),
             probs=pred.probs,
             right=right,
-            measures={name: np.asarray(getattr(pred, name), dtype=np.float64) for name in MEASURES},
+            measures={name: check_floats(name, getattr(pred, name)) for name in MEASURES},
             shifted=shifted,
+            groups=groups,
         )
 
 
@@ -84,26 +95,41 @@ def classification_columns(refused: Sequence[float], *, shifted: bool) -> list[C
     return columns
 
 
-def _nll(case: ClassificationCase) -> Statistic | Absent:
+def _nll(case: ClassificationCase) -> Statistic | Unsampled:
     values = scores.categorical_nll(case.y, case.probs)
     endless = np.count_nonzero(np.isinf(values))
     if endless:
         reason = f"gives the true class probability 0 at {endless} of {len(values)} points, so its NLL is infinite"
-        return Absent(reason, value=float("inf"))
+        return Unsampled(reason, value=float("inf"))
     return mean_of(values)
 
 
-def _auroc(kind: str, measure: str) -> Callable[[ClassificationCase], Statistic | Absent]:
-    def make(case: ClassificationCase) -> Statistic | Absent:
+def _auroc(kind: str, measure: str) -> Callable[[ClassificationCase], Statistic | Unsampled]:
+    def make(case: ClassificationCase) -> Statistic | Unsampled:
         flags, values = (~case.right if kind == "wrong" else case.shifted), case.measures[measure]
         assert flags is not None  # there is no such column without shifted points
         if flags.all() or not flags.any():  # only answers: `compare` refuses shifted points of one kind
-            return Absent(f"gives {'wrong' if flags.all() else 'right'} answers only, so it has no AUROC wrong")
+            return Unsampled(f"gives {'wrong' if flags.all() else 'right'} answers only, so it has no AUROC wrong")
         if np.ptp(values) <= _ROUNDING:
-            return Absent(f"has the same {_spoken(measure)} at every point, so that has no AUROC")
+            return Unsampled(f"has the same {_spoken(measure)} at every point, so that has no AUROC")
+        scarce = _scarce(kind, flags, case.groups)
+        if scarce is not None:
+            reason = f"has an AUROC {kind} that rests on {scarce}: too few for a standard error"
+            return Unsampled(reason, value=scores.auroc(values, flags))
         return auroc_of(values, flags)
 
     return make
+
+
+def _scarce(kind: str, flags: NDArray[np.bool_], groups: NDArray[np.intp]) -> str | None:
+    """Say of which points, those of a kind or the others, there are too few; None if there are enough of both."""
+    names = ("wrong answer", "right answer") if kind == "wrong" else ("shifted point", "unshifted point")
+    for name, chosen in zip(names, (flags, ~flags), strict=True):
+        points, units = int(np.count_nonzero(chosen)), len(np.unique(groups[chosen]))
+        if units < _FEW:
+            together = "" if units == points else f" in {units} group{'s' * (units > 1)}"
+            return f"{points} {name}{'s' * (points > 1)}{together}"
+    return None
 
 
 def _kept(share: float) -> Callable[[ClassificationCase], Statistic]:

@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 from mcdrop.comparison.resampling import Statistic
 
-__all__ = ["Absent", "Column", "Direction", "percent"]
+__all__ = ["Column", "Direction", "Unsampled", "percent"]
 
 Case = TypeVar("Case")
 """A model's prediction, made ready to be scored."""
@@ -16,12 +16,12 @@ Direction = Literal["lower", "higher"] | float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
-    """A score that a model does not have.
+class Unsampled:
+    """A score that has no standard error: the model does not have it, or it rests on too little to be resampled.
 
     Attributes:
         reason: Why, as the predicate of a sentence that begins with the model's name.
-        value: What stands in the table: infinity, or None for nothing.
+        value: What stands in the table: a number, infinity, or None for nothing.
     """
 
     reason: str
@@ -44,11 +44,13 @@ class Column(Generic[Case]):
     name: str
     unit: str
     direction: Direction
-    make: Callable[[Case], Statistic | Absent]
+    make: Callable[[Case], Statistic | Unsampled]
     of_spread: bool = True
     standard: bool = True
 
 
 def percent(share: float) -> str:
-    """Return a share as it appears in a heading: 0.95 as 95%."""
-    return f"{100 * share:g}%"
+    """Return a share as it appears in a heading: 0.95 as 95%, 1/3 as 33.3333%, and what is below 1 never as 100%."""
+    value = 100 * share
+    texts = (f"{value:.{digits}g}" for digits in range(6, 18))
+    return next(text for text in texts if abs(float(text) - value) <= 1e-5 * min(value, 100 - value)) + "%"

@@ -1,6 +1,6 @@
 """Entries: what is handed to a comparison, checked and put beside the truth."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.comparison.classification import ClassificationCase
-from mcdrop.comparison.columns import Column
+from mcdrop.comparison.columns import Column, percent
 from mcdrop.comparison.regression import RegressionCase
 from mcdrop.errors import InputError
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
@@ -19,6 +19,7 @@ __all__ = [
     "check_probabilities",
     "classification_cases",
     "naming",
+    "number_groups",
     "regression_cases",
     "select_columns",
 ]
@@ -48,15 +49,37 @@ def check_predictions(predictions: object, y: ArrayLike) -> type:
             "compare each kind by itself"
         )
     lengths = {name: len(pred) for name, pred in predictions.items()}
-    points = np.shape(y)[0] if np.ndim(y) else 0
+    try:
+        points = np.shape(y)[0] if np.ndim(y) else 0
+    except (TypeError, ValueError) as error:
+        raise InputError(f"y must be a rectangular array, got {type(y).__name__} ({error}); see compare") from error
     if set(lengths.values()) != {points}:
         listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise InputError(
             f"predictions and y must be of the same points, got {points} in y and {listed}; predict at the points of y"
         )
     if points < 2:
-        raise InputError("compare needs at least 2 points, got 1; a single one says nothing about the standard error")
+        raise InputError(f"compare needs at least 2 points, got {points}; fewer say nothing about the standard error")
     return kind
+
+
+def number_groups(groups: ArrayLike | None, points: int) -> NDArray[np.intp]:
+    """Return the number of each point's group, from 0 without gaps; without groups each point is one of its own.
+
+    Raises:
+        InputError: If there is not one label per point, a label is missing, they are of several types, or there is
+            only one group.
+    """
+    if groups is None:
+        return np.arange(points)
+    labels = _check_labels(groups, points)
+    try:
+        names, numbers = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise InputError(f"groups must be labels that can be sorted ({error}); number them") from error
+    if len(names) < 2:
+        raise InputError("groups must be at least 2, got 1; a single one says nothing about the standard error")
+    return np.asarray(numbers, dtype=np.intp)
 
 
 def regression_cases(
@@ -87,18 +110,21 @@ def regression_cases(
 
 
 def classification_cases(
-    predictions: Mapping[str, ClassificationPredictive], y: ArrayLike, shifted: ArrayLike | None
+    predictions: Mapping[str, ClassificationPredictive],
+    y: ArrayLike,
+    shifted: ArrayLike | None,
+    groups: NDArray[np.intp],
 ) -> dict[str, ClassificationCase]:
     """Put classifications beside the truth.
 
     Raises:
         InputError: If a prediction does not fit y, or `shifted` does not say of every point whether it is.
     """
-    flags = None if shifted is None else _check_shifted(shifted, len(np.asarray(y)))
+    flags = None if shifted is None else _check_shifted(shifted, len(groups))
     cases = {}
     for name, pred in predictions.items():
         with naming(name):
-            cases[name] = ClassificationCase.of(pred, y, flags)
+            cases[name] = ClassificationCase.of(pred, y, flags, groups)
     return cases
 
 
@@ -106,7 +132,7 @@ def check_probabilities(name: str, values: Sequence[float]) -> list[float]:
     """Return different numbers between 0 and 1.
 
     Raises:
-        InputError: If a number lies elsewhere, or is there twice.
+        InputError: If a number lies elsewhere, or two are the same or would have the same heading.
     """
     try:
         checked = [check_level(value) for value in values]
@@ -116,6 +142,9 @@ def check_probabilities(name: str, values: Sequence[float]) -> list[float]:
         ) from error
     if len(set(checked)) < len(checked):
         raise InputError(f"{name} must be different numbers, got {values!r}; name each once")
+    headings = [percent(value) for value in checked]
+    if len(set(headings)) < len(headings):
+        raise InputError(f"{name} must differ in their headings, got {', '.join(headings)}; leave one of equals out")
     return checked
 
 
@@ -135,9 +164,11 @@ def select_columns(
     if scores is None:
         return [column for column in columns if column.standard or sampled]
     known = {column.name: column for column in columns}
-    if isinstance(scores, str) or not len(scores) or len(set(scores)) < len(scores) or not set(scores) <= set(known):
+    names = [] if isinstance(scores, str) or not isinstance(scores, Iterable) else list(scores)
+    fine = names and all(isinstance(name, str) and name in known for name in names)
+    if not fine or len(set(names)) < len(names):
         raise InputError(f"scores must be a list of different columns out of {list(known)}, got {scores!r}")
-    return [known[name] for name in scores]
+    return [known[name] for name in names]
 
 
 @contextmanager
@@ -157,3 +188,23 @@ def _check_shifted(shifted: ArrayLike, points: int) -> NDArray[np.bool_]:
             f"got {len(flags)} of which {np.count_nonzero(flags)} are; leave it out if all points are of one kind"
         )
     return flags
+
+
+def _check_labels(groups: ArrayLike, points: int) -> NDArray[Any]:
+    """Return one label per point, none missing and all of one type."""
+    import pandas as pd
+
+    try:
+        labels = np.asarray(groups)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"groups must hold one label per point, got {type(groups).__name__}: {error}") from error
+    if labels.shape != (points,):
+        raise InputError(f"groups must hold one label per point, shape ({points},), got {labels.shape}; see compare")
+    if pd.isna(labels).any() or (labels.dtype.kind == "f" and np.isinf(labels).any()):
+        raise InputError("groups must be labels, got None, NaN, NaT or infinity among them; give every point a group")
+    given: Any = groups
+    # NumPy makes texts of numbers beside texts, and what was 1 or "1" would be one group.
+    kinds = sorted({type(label).__name__ for label in given}) if labels.dtype.kind in "OUS" else []
+    if len(kinds) > 1:
+        raise InputError(f"groups must be labels of one type, got {', '.join(kinds)}; number them or make them texts")
+    return labels

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop import scores
-from mcdrop.comparison.columns import Absent, Column, percent
+from mcdrop.comparison.columns import Column, Unsampled, percent
 from mcdrop.comparison.resampling import Statistic, calibration_of, mean_of, root_mean_of
 from mcdrop.errors import InputError
 from mcdrop.predictive import RegressionPredictive
+from mcdrop.scores.arrays import check_floats
 from mcdrop.scores.calibration import LEVELS
 
 __all__ = ["RegressionCase", "regression_columns"]
@@ -59,7 +60,7 @@ class RegressionCase:
         shape = pred.mean.shape
         if _plain(truth.shape) != _plain(shape):
             raise InputError(f"y must have the shape of the predicted mean, {shape}, got {truth.shape}; reshape y")
-        noise = pred.noise_std if noise_std is None else noise_std
+        noise = _shaped(pred.noise_std if noise_std is None else noise_std, shape)
         total = pred.std if noise is None else pred.total_std(noise)
         flat = (len(pred), -1)
         return cls(
@@ -144,15 +145,15 @@ def _calibration_error(case: RegressionCase) -> Statistic:
     return calibration_of(scores.pit(case.y, case.mean, std=case.std), LEVELS)
 
 
-def _crps_of_samples(case: RegressionCase) -> Statistic | Absent:
+def _crps_of_samples(case: RegressionCase) -> Statistic | Unsampled:
     """Score the passes, each with a draw of the noise; a Gaussian process is what its samples tend to."""
     if case.gaussian:
         return _spread(_mean(lambda c: scores.crps_gaussian(c.y, c.mean, std=c.std)))(case)
     if case.samples is None:
-        return Absent("kept no passes to score, so it has no CRPS of samples; predict with keep_samples=True")
+        return Unsampled("kept no passes to score, so it has no CRPS of samples; predict with keep_samples=True")
     passes, points, outputs = case.samples.shape
     if passes < 2:
-        return Absent("has one pass only, so it has no CRPS of samples")
+        return Unsampled("has one pass only, so it has no CRPS of samples")
     rng = np.random.default_rng([case.seed, 1])  # not the stream of the resamples
     size = max(1, _BLOCK // (passes * outputs))
     parts = []
@@ -162,6 +163,14 @@ def _crps_of_samples(case: RegressionCase) -> Statistic | Absent:
         draws = draws + case.noise[part] * rng.standard_normal(draws.shape)
         parts.append(scores.crps_samples(case.y[part], draws, estimator="fair"))
     return mean_of(np.concatenate(parts).mean(axis=1))
+
+
+def _shaped(noise: ArrayLike | None, shape: tuple[int, ...]) -> Floats | None:
+    """Return the noise in the shape of the mean where they differ by an axis of length 1 only, otherwise as it is."""
+    if noise is None:
+        return None
+    sigma = check_floats("noise_std", noise)
+    return sigma.reshape(shape) if sigma.ndim and _plain(sigma.shape) == _plain(shape) else sigma
 
 
 def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,8 +3,8 @@ r"""The bootstrap: what the scores of a model would have been for other points o
 A resample draws N of the N points with replacement, which gives point i a whole weight $w_i$, how often it was drawn.
 Every summary of a score is written here as a function of these weights, for many resamples at once: with all weights 1
 it is the summary itself, and its spread over resamples is the standard error. All models see the same resamples, so
-that what is difficult about a point cancels in their differences. Points count as independent; where they are not, as
-in a time series, the true errors are larger.
+that what is difficult about a point cancels in their differences. Points that are not independent, such as the turns of
+one digit, belong to a group and are drawn together; otherwise the errors come out too small.
 
 References:
     Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap. Chapman & Hall (standard error: eq. 6.6).
@@ -37,45 +37,53 @@ Number = TypeVar("Number", np.float64, np.int64)
 Statistic = Callable[[Weights], Floats]
 """A summary over points, from weights (R, N) to one value per resample (R,)."""
 
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)
+"""Relative differences between points that mean nothing."""
+
 _BLOCK = 2**17
 """Weights that are held at once: what a processor's cache holds."""
 
 
-def resample(points: int, *, resamples: int, seed: int) -> Iterator[Weights]:
+def resample(groups: NDArray[np.intp], *, resamples: int, seed: int) -> Iterator[Weights]:
     """Yield the weights of all resamples, in blocks (R, N).
 
     Args:
-        points: Number of points N.
+        groups: Which group each of the N points belongs to, numbered from 0 without gaps; each point a group of its
+            own where points are independent.
         resamples: Number of resamples.
         seed: Start of the random stream.
 
     Yields:
-        How often each point was drawn, each row with the sum N.
+        How often each point was drawn: G groups are drawn from G, so that where all groups are of one size, each
+        row has the sum N.
     """
-    rng = np.random.default_rng(seed)
-    rows = max(1, _BLOCK // points)
+    rng, units = np.random.default_rng(seed), int(groups.max()) + 1
+    rows = max(1, _BLOCK // len(groups))
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
-        drawn = rng.integers(points, size=(count, points)) + points * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * points).reshape(count, points)
+        drawn = rng.integers(units, size=(count, units)) + units * np.arange(count)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=count * units).reshape(count, units)
+        yield weights if units == len(groups) else weights[:, groups]
 
 
-def replicate(statistics: Sequence[Statistic], points: int, *, resamples: int, seed: int) -> tuple[Floats, Floats]:
+def replicate(
+    statistics: Sequence[Statistic], groups: NDArray[np.intp], *, resamples: int, seed: int
+) -> tuple[Floats, Floats]:
     """Return the statistics of all points, and of every resample.
 
     Args:
         statistics: S of them, all of the same N points.
-        points: Number of points N.
+        groups: Which group each point belongs to, as for `resample`.
         resamples: Number of resamples R.
         seed: Start of the random stream.
 
     Returns:
         Values (S,) and replicates (S, R); NaN marks a resample in which a statistic is undefined.
     """
-    values = np.array([statistic(np.ones((1, points), dtype=np.int64))[0] for statistic in statistics])
+    values = np.array([statistic(np.ones((1, len(groups)), dtype=np.int64))[0] for statistic in statistics])
     blocks = [
         np.stack([statistic(weights) for statistic in statistics])
-        for weights in resample(points, resamples=resamples, seed=seed)
+        for weights in resample(groups, resamples=resamples, seed=seed)
     ]
     return values, np.concatenate(blocks, axis=1)
 
@@ -83,9 +91,9 @@ def replicate(statistics: Sequence[Statistic], points: int, *, resamples: int, s
 def mean_of(values: NDArray[np.generic]) -> Statistic:
     """Return the average of one value per point, shape (N,)."""
     numbers = np.asarray(values, dtype=np.float64)
-    if numbers.min() == numbers.max():  # has no error at all, and not one of rounding
+    if np.ptp(numbers) <= _ROUNDING * np.abs(numbers).max():  # has no error at all, and not one of rounding
         return lambda weights: np.full(len(weights), numbers[0])
-    return lambda weights: weights @ numbers / len(numbers)
+    return lambda weights: weights @ numbers / weights.sum(axis=1)
 
 
 def root_mean_of(values: Floats) -> Statistic:
@@ -98,15 +106,14 @@ def calibration_of(pit: Floats, levels: Sequence[float]) -> Statistic:
     """Return the calibration error of probability integral transforms, shape (N, D), at nominal coverages."""
     nominal = np.asarray(levels, dtype=np.float64)
     inside = (np.abs(2 * pit - 1)[..., None] <= nominal).mean(axis=1)
-    return lambda weights: np.abs(weights @ inside / len(inside) - nominal).mean(axis=1)
+    return lambda weights: np.abs(weights @ inside / weights.sum(axis=1)[:, None] - nominal).mean(axis=1)
 
 
 def ece_of(right: NDArray[np.bool_], confidence: Floats, bins: int) -> Statistic:
     """Return the expected calibration error, in bins that are drawn anew for every resample."""
     order, ends = _sort(confidence)
     gap = (np.asarray(right, dtype=np.float64) - confidence)[order]
-    points = len(order)
-    borders = np.arange(1, bins) * points / bins
+    borders = np.arange(1, bins) / bins
 
     def statistic(weights: Weights) -> Floats:
         drawn = weights.take(order, axis=1)
@@ -114,7 +121,8 @@ def ece_of(right: NDArray[np.bool_], confidence: Floats, bins: int) -> Statistic
         middle = (held[:, 1:] + held[:, :-1]) / 2
         errors = np.empty(len(drawn))
         for row, ranks in enumerate(middle):
-            cuts = np.concatenate([[0], np.searchsorted(ranks, borders), [len(ranks)]])
+            points = held[row, -1]
+            cuts = np.concatenate([[0], np.searchsorted(ranks, borders * points), [len(ranks)]])
             errors[row] = np.abs(np.diff(gaps[row, cuts])).sum() / points
         return errors
 
@@ -143,13 +151,14 @@ def auroc_of(uncertainty: Floats, positive: NDArray[np.bool_]) -> Statistic:
 def kept_accuracy_of(right: NDArray[np.bool_], uncertainty: Floats, share: float) -> Statistic:
     """Return the accuracy of the answers kept when the least certain share is refused."""
     order, ends = _sort(uncertainty)
-    flags, points = right[order], len(order)
-    kept = points - np.floor(share * points + 1e-9)
+    flags = right[order]
 
     def statistic(weights: Weights) -> Floats:
         drawn = weights.take(order, axis=1)
         held, won = _up_to(ends, drawn), _up_to(ends, np.where(flags, drawn, 0))
-        return np.asarray([np.interp(kept, *row) for row in zip(held, won, strict=True)]) / float(kept)
+        kept = np.maximum(held[:, -1] - np.floor(share * held[:, -1] + 1e-9), 1)
+        right_kept = np.array([np.interp(*row) for row in zip(kept, held, won, strict=True)])
+        return np.asarray(right_kept / kept)
 
     return statistic
 

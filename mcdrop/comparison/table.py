@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcdrop.comparison.columns import Direction
+from mcdrop.comparison.judging import noise_limit
+from mcdrop.errors import InputError
 
 __all__ = ["Comparison"]
 
@@ -21,26 +23,29 @@ class Comparison(pd.DataFrame):  # type: ignore[misc]  # pandas has no types
     """Scores of several models at the same points: a DataFrame, one row per model, one column per score.
 
     Printed, it shows each value with its standard error, `*` at the best and `~` at those within noise of it.
-    Selections and copies of it are plain DataFrames. Where a model does not have a score, the cell is `pandas.NA`
-    and a note says why. `attrs["units"]` holds the unit of every score, `attrs["points"]` and `attrs["resamples"]`
-    how many points and bootstrap resamples it rests on.
+    Selections and copies of it are plain DataFrames. It may be sorted in place; once values or labels were changed in
+    place, it prints as a plain DataFrame and has no verdict. Where a model does not have a score, the cell is
+    `pandas.NA` and a note says why. `attrs["units"]` holds the unit of every score, `attrs["points"]`,
+    `attrs["groups"]` and `attrs["resamples"]` how many points, groups of them and bootstrap resamples it rests on.
 
     Attributes:
         errors: Bootstrap standard error of every value.
         best: Which value is the best of its column; nowhere with a single model, or if no direction is better.
-        tied: Which value is not the best, but differs from it by no more than 2 standard errors of the difference.
+        tied: Which value is not the best, but differs from it by no more than noise: about 2 standard errors of the
+            difference, for few points more (see `compare`). A finite value without error is neither best nor tied.
         directions: For each score "lower" or "higher", whichever is better, the target value it should come
             close to, or None if it is neither good nor bad by itself.
         notes: What the reader should know, as sentences.
     """
 
-    _metadata = ["errors", "best", "tied", "directions", "notes"]  # noqa: RUF012  # pandas wants a list
+    _metadata = ["errors", "best", "tied", "directions", "notes", "_scored"]  # noqa: RUF012  # pandas wants a list
 
     errors: pd.DataFrame
     best: pd.DataFrame
     tied: pd.DataFrame
     directions: dict[str, Direction]
     notes: list[str]
+    _scored: pd.DataFrame
 
     def __init__(
         self,
@@ -61,36 +66,69 @@ class Comparison(pd.DataFrame):  # type: ignore[misc]  # pandas has no types
         self.best, self.tied = pd.DataFrame(best, **axes), pd.DataFrame(tied, **axes)
         self.directions, self.notes = dict(directions), list(notes)
         self.attrs = dict(attrs)
+        self._scored = pd.DataFrame(self, copy=True)
 
     def verdict(self) -> list[str]:
-        """Return one sentence per score: who is best, who is within noise of that, and who is worse."""
+        """Return one sentence per score: who is best, who is within noise of that, and who is worse.
+
+        Raises:
+            InputError: If values or labels were changed in place.
+        """
+        self._check_unchanged()
         return [self._judge(score) for score in self.columns]
 
     def __repr__(self) -> str:
+        if not self._unchanged():
+            return str(super().__repr__())
         width = shutil.get_terminal_size((120, 24)).columns
         return "\n".join([self.cells().to_string(line_width=width), "", *self._legend()])
 
     def _repr_html_(self) -> str:
+        if not self._unchanged():
+            return str(super()._repr_html_())
         lines = "<br>\n".join(escape(line) for line in self._legend())
         return f"{self.cells().to_html()}\n<p>{lines}</p>"
 
     def cells(self) -> pd.DataFrame:
-        """Return what is shown: value, error and mark as text."""
-        marks = np.where(self.best, "*", np.where(self.tied, "~", " "))
+        """Return what is shown: value, error and mark as text.
+
+        Raises:
+            InputError: If values or labels were changed in place.
+        """
+        self._check_unchanged()
         texts = [
-            [self._text(model, score) + mark for score, mark in zip(self.columns, row, strict=True)]
-            for model, row in zip(self.index, marks, strict=True)
+            [self._text(model, score) + self._mark(model, score) for score in self.columns] for model in self.index
         ]
         return pd.DataFrame(texts, index=self.index, columns=self.columns, dtype=object).rename_axis(index=None)
 
+    def _unchanged(self) -> bool:
+        """Return whether this is still what was scored, in whatever order."""
+        for axis, scored in ((self.index, self._scored.index), (self.columns, self._scored.columns)):
+            if len(axis) != len(scored) or not set(axis) == set(scored):
+                return False
+        return bool(self._scored.loc[list(self.index), list(self.columns)].equals(pd.DataFrame(self)))
+
+    def _check_unchanged(self) -> None:
+        if not self._unchanged():
+            raise InputError(
+                "a comparison can be judged as long as it holds what was scored, got one whose values or labels were "
+                "changed in place; change a copy of it, table.copy()"
+            )
+
     def _legend(self) -> list[str]:
-        rests = f"{self.attrs['points']:,} points, {self.attrs['resamples']:,} bootstrap resamples"
+        points, groups = self.attrs["points"], self.attrs["groups"]
+        together = "" if points == groups else f" in {groups:,} groups"
+        rests = f"{points:,} points{together}, {self.attrs['resamples']:,} bootstrap resamples"
         lines = [f"value ± standard error ({rests})"]
         if len(self) > 1:
             lines.append(
-                "* best; ~ within noise of the best: they differ by at most 2 standard errors of the difference"
+                f"* best; ~ within noise of the best: they differ by at most {noise_limit(groups):.2f} standard errors "
+                f"of the difference (95% of Student's t, {groups - 1:,} degrees of freedom)"
             )
         return [*lines, *self.notes]
+
+    def _mark(self, model: str, score: str) -> str:
+        return "*" if self.best.at[model, score] else "~" if self.tied.at[model, score] else " "
 
     def _text(self, model: str, score: str) -> str:
         value, error = self.at[model, score], self.errors.at[model, score]
@@ -104,13 +142,15 @@ class Comparison(pd.DataFrame):  # type: ignore[misc]  # pandas has no types
             return f"{score}: " + (", ".join(f"{model} {texts[model]}" for model in scored) or "no model has it")
         direction = self.directions[score]
         title = f"closest to {direction:g}" if isinstance(direction, float) else "best"
+        judged = [m for m in scored if pd.notna(self.errors.at[m, score]) or math.isinf(self.at[m, score])]
         parts = [f"{_join(winners)} {'is' if len(winners) == 1 else 'are equally'} {title}, {texts[winners[0]]}"]
         for predicate, chosen in (
-            ("within noise", [model for model in scored if self.tied.at[model, score]]),
+            ("within noise", [model for model in judged if self.tied.at[model, score]]),
             (
                 "farther" if isinstance(direction, float) else "worse",
-                [model for model in scored if model not in winners and not self.tied.at[model, score]],
+                [model for model in judged if model not in winners and not self.tied.at[model, score]],
             ),
+            ("not judged", [model for model in scored if model not in judged]),
         ):
             if chosen:
                 named = _join([f"{model} ({texts[model]})" for model in chosen])

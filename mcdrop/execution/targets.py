@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mcdrop.errors import InputError
+from mcdrop.precision.likelihood import LARGEST
 
 __all__ = ["Targets", "read_targets"]
 
@@ -61,7 +62,8 @@ def read_targets(y: Any, *, labels: bool) -> Targets:
         The checked truth, on the CPU.
 
     Raises:
-        InputError: If there are no rows, values are not finite or no numbers, or class numbers no whole numbers from 0.
+        InputError: If there are no rows, values are not finite, too large or no numbers, or class numbers no whole
+            numbers from 0.
     """
     array = _array(y)
     if array.ndim == 0 or array.size == 0:
@@ -76,6 +78,10 @@ def read_targets(y: Any, *, labels: bool) -> Targets:
             raise InputError(
                 f"y must hold class numbers, integers from 0, got {array.min()}; drop rows without a class"
             )
+        if array.max() > np.iinfo(np.int64).max:
+            raise InputError(
+                f"y must hold class numbers, integers from 0, got {array.max()}; no net has so many classes"
+            )
         return Targets(torch.from_numpy(array.astype(np.int64)))
     if array.dtype.kind not in "fiub":
         raise InputError(f"y must hold real numbers, got {array.dtype}; convert it with .astype(float)")
@@ -85,7 +91,12 @@ def read_targets(y: Any, *, labels: bool) -> Targets:
         raise InputError(
             f"y must be finite, got NaN or infinity in {len(bad)} of {len(array)} rows ({shown}); drop or fill them"
         )
-    return Targets(torch.from_numpy(array.astype(np.float64)))
+    values = array.astype(np.float64)
+    if np.abs(values).max() > LARGEST:
+        raise InputError(
+            f"y must lie within {LARGEST:g} of 0, got {values.min():g} to {values.max():g}; rescale it to other units"
+        )
+    return Targets(torch.from_numpy(values))
 
 
 def _array(y: Any) -> NDArray[Any]:

@@ -20,7 +20,8 @@ $\tau = (1 - p)\, l^2 c / a$. What c and a are is where mistakes are made (B: ro
 | `weight_decay=w` of torch's SGD or Adam, which adds $w W$ to the gradient | "torch" | $w / 2$ |
 | $\lambda \|W\|^2$ added to the loss, as in the paper and as `l2` of Keras | "square" | $\lambda$ |
 
-The paper's row with the paper's penalty gives its $\tau = (1 - p)\, l^2 / 2 N \lambda$, and the plain torch way
+The paper's row with the paper's penalty gives its $\tau = (1 - p)\, l^2 / 2 N \lambda$ (there $p\, l^2 / 2 N \lambda$,
+with p the probability to keep), and the plain torch way
 (`nn.MSELoss()` and `weight_decay=w`, one output) gives $\tau = 2 (1 - p)\, l^2 / N w$: four times as much for equal
 numbers $w = \lambda$.
 
@@ -30,8 +31,9 @@ numbers $w = \lambda$.
   to it. Train with Adam or SGD, or put the penalty into the loss, or choose tau by `MCDropout.fit_precision`.
 - In (*) a mask is 0 or 1, as in the paper. Torch's masks are 0 or $1 / (1 - p)$, so that the trained weights are
   $(1 - p) W$; to hold the prior on W to the letter, pass `length_scale` divided by $1 - p$.
-- p is the rate of the dropout before a weight matrix; a matrix without one, and the biases, have p = 0. One tau
-  belongs to one choice of (p, l, weight decay).
+- p is the rate of the dropout before a weight matrix, the probability to DROP a unit, as in torch; the paper's p is
+  the probability to KEEP it, 1 minus ours. A matrix without dropout, and the biases, have p = 0. One tau belongs to
+  one choice of (p, l, weight decay).
 - tau is in units of 1/y²: for targets that were divided by s before training, tau in the old units is tau / s².
 
 References:
@@ -39,6 +41,7 @@ References:
     Learning. ICML. https://arxiv.org/abs/1506.02142 (objective: eq. 1 and 5; tau: eq. 7).
 """
 
+import sys
 from typing import Literal
 
 import numpy as np
@@ -101,7 +104,7 @@ def tau_from_weight_decay(
     """
     check_positive("weight_decay", weight_decay, "without a penalty tau would be infinite")
     scale = _scale(p, length_scale, points, reduction, half, outputs, batch_size)
-    return scale / (weight_decay * _penalty_weight(penalty))
+    return _normal("tau", scale / _penalty_weight(penalty) / float(weight_decay))
 
 
 def weight_decay_from_tau(
@@ -141,7 +144,7 @@ def weight_decay_from_tau(
     """
     check_tau(tau)
     scale = _scale(p, length_scale, points, reduction, half, outputs, batch_size)
-    return scale / (tau * _penalty_weight(penalty))
+    return _normal("the weight decay", scale / _penalty_weight(penalty) / float(tau))
 
 
 def _scale(
@@ -152,14 +155,27 @@ def _scale(
     check_positive("length_scale", length_scale, "a weight has the prior standard deviation 1 / length_scale")
     check_count("points", points, least=1, why="the training points N")
     check_count("outputs", outputs, least=1, why="the outputs that the mean is taken over")
-    if isinstance(p, bool) or not isinstance(p, int | float | np.number) or not 0 <= p < 1:
+    if not isinstance(half, bool | np.bool_):
+        raise InputError(f"half must be True or False, whether the loss has a 1/2 in front, got {half!r}")
+    if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating) or not 0 <= p < 1:
         raise InputError(f"p must be a dropout rate in [0, 1), the probability to drop, got {p!r}")
     if batch_size is not None:
         check_count("batch_size", batch_size, least=1, why="or None for all points in every step")
         if batch_size > points:
             raise InputError(f"batch_size must be at most points={points}, got {batch_size}; a step sees each row once")
     averaged = points * outputs if reduction == "mean" else points / (batch_size or points)
-    return float((1 - p) * length_scale**2 * (0.5 if half else 1.0) / averaged)
+    length = float(length_scale)
+    return float((1 - float(p)) * length * length * (0.5 if half else 1.0) / averaged)
+
+
+def _normal(what: str, value: float) -> float:
+    """Refuse a result that no float holds."""
+    if not sys.float_info.min <= value <= sys.float_info.max:
+        raise InputError(
+            f"{what} must come out between {sys.float_info.min:g} and {sys.float_info.max:g}, got {value:g}; "
+            "check weight_decay or tau, and length_scale"
+        )
+    return value
 
 
 def _penalty_weight(penalty: str) -> float:

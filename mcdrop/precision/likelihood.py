@@ -25,9 +25,12 @@ from torch import Tensor
 from mcdrop.errors import InputError
 from mcdrop.precision.noise import check_tau
 
-__all__ = ["LogLikelihood", "SquaredErrors", "predictive_log_likelihood"]
+__all__ = ["LARGEST", "LogLikelihood", "SquaredErrors", "predictive_log_likelihood"]
 
 Floats = NDArray[np.float64]
+
+LARGEST = 1e100
+"""Numbers up to here have squares and sums that are finite."""
 
 
 def predictive_log_likelihood(samples: ArrayLike | Tensor, y: ArrayLike | Tensor, *, tau: float) -> Floats:
@@ -44,7 +47,8 @@ def predictive_log_likelihood(samples: ArrayLike | Tensor, y: ArrayLike | Tensor
         Shape (N,), in nats: the density of a point's D outputs together.
 
     Raises:
-        InputError: If the shapes do not fit, values are not finite, or tau is not above 0.
+        InputError: If the shapes do not fit, values are not finite, tau is not above 0, or the result has no finite
+            logarithm.
 
     Example:
         >>> predictive_log_likelihood([[0.0], [2.0]], [0.0], tau=1.0).round(4)  # of two passes, at one point
@@ -58,7 +62,10 @@ def predictive_log_likelihood(samples: ArrayLike | Tensor, y: ArrayLike | Tensor
             f"{tuple(passes.shape)}; "
             "predict with keep_samples=True to have them"
         )
-    return np.asarray(LogLikelihood.of(passes, truth, tau).value.numpy())
+    values = np.asarray(LogLikelihood.of(passes, truth, tau).value.numpy())
+    if not np.isfinite(values).all():
+        raise InputError(f"tau must fit the units of y, got {tau:g}, for which the log-likelihood is not finite")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class LogLikelihood:
         sums = [  # one tau after the other, so that memory is that of the errors and not G times as much
             (excess * (-0.5 * t)).exp_().sum(dim=0).log()
             - 0.5 * t * least
-            + 0.5 * dimensions * math.log(t / (2 * math.pi))
+            + 0.5 * dimensions * (math.log(t) - math.log(2 * math.pi))  # t / 2 pi may be 0
             for t in taus.flatten().tolist()
         ]
         return cls(len(errors), torch.stack(sums).reshape(*taus.shape, errors.shape[1]))
@@ -173,7 +180,7 @@ def _squared_errors(outputs: Tensor, y: Tensor) -> tuple[Tensor, int]:
 
 def _aligned(y: Tensor, shape: torch.Size) -> Tensor:
     """Return the truth in the shape of the predictions; (n,) and (n, 1) are the same."""
-    if {y.shape[1:], shape[1:]} <= {torch.Size([]), torch.Size([1])} and len(y) == shape[0]:
+    if {y.shape[1:], shape[1:]} <= {torch.Size([]), torch.Size([1])} and y.shape[:1] == shape[:1]:
         return y.reshape(shape)
     if y.shape != shape:
         raise InputError(
@@ -185,10 +192,18 @@ def _aligned(y: Tensor, shape: torch.Size) -> Tensor:
 
 def _tensor(name: str, values: ArrayLike | Tensor) -> Tensor:
     try:
-        plain = values.detach().to("cpu", torch.float64).numpy() if isinstance(values, Tensor) else values
+        given = values
+        if isinstance(given, Tensor):  # NumPy does not know every floating type of torch
+            floating = given.is_floating_point()
+            given = given.detach().to("cpu", torch.float64 if floating else given.dtype).numpy()
+        plain = np.asarray(given)
+        if plain.dtype.kind not in "biuf":
+            raise TypeError(f"dtype {plain.dtype}; convert it with numpy.asarray({name}, dtype=float)")
         array = np.require(plain, np.float64, "W")  # torch warns about arrays that are read-only
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be an array of numbers, got {type(values).__name__}: {error}") from error
     if not np.isfinite(array).all():
         raise InputError(f"{name} must be finite, got NaN or infinity; drop or fill these points")
+    if array.size and np.abs(array).max() > LARGEST:
+        raise InputError(f"{name} must lie within {LARGEST:g} of 0, got {array.min():g} to {array.max():g}; rescale it")
     return torch.from_numpy(array)

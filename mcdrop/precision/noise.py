@@ -1,6 +1,8 @@
 r"""Tau and the observation noise, two words for one thing: $\tau = \sigma^{-2}$."""
 
 import math
+import sys
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +42,8 @@ def check_positive(name: str, value: object, why: str) -> None:
         InputError: Naming the argument and why it must be one.
     """
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < math.inf:  # type: ignore[arg-type]
+    plain: Any = float(value) if isinstance(value, np.floating) else value  # an integer may be too large for a float
+    if not number or not 0 < plain <= sys.float_info.max:
         raise InputError(f"{name} must be a finite number above 0 ({why}), got {value!r}")
 
 

@@ -1,5 +1,7 @@
 """Checks of the arrays a score is computed from: finite numbers of one shape, labels, probabilities."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,6 +11,9 @@ __all__ = ["check_flags", "check_floats", "check_labels", "check_level", "check_
 
 Floats = NDArray[np.float64]
 
+_LARGEST = 1e100
+"""Numbers up to here have squares and sums that are finite."""
+
 _SUM_ERROR = 1e-3
 """How far probabilities of half precision may be from a sum of 1."""
 
@@ -17,7 +22,7 @@ def check_floats(name: str, values: ArrayLike) -> Floats:
     """Return the values as finite floats.
 
     Raises:
-        InputError: If they are no numbers, not finite, or none at all.
+        InputError: If they are no numbers, not finite, too large to be squared, or none at all.
     """
     try:
         array = np.asarray(values)
@@ -26,14 +31,17 @@ def check_floats(name: str, values: ArrayLike) -> Floats:
         array = array.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that needs its gradient
         raise InputError(
-            f"{name} must be an array of real numbers, got {type(values).__name__} ({error}); "
-            "convert it with numpy.asarray first"
+            f"{name} must be an array of real numbers, got {type(values).__name__} ({error}); {_advice(name, values)}"
         ) from error
     if array.size == 0:
         raise InputError(f"{name} must hold at least one value, got shape {array.shape}; give one per point")
     bad = np.count_nonzero(~np.isfinite(array))
     if bad:
         raise InputError(f"{name} must be finite, got {bad} NaN or infinite value(s) of {array.size}; drop them first")
+    if np.abs(array).max() > _LARGEST:
+        raise InputError(
+            f"{name} must lie within {_LARGEST:g} of 0, got {array.min():g} to {array.max():g}; rescale it"
+        )
     return array
 
 
@@ -77,7 +85,7 @@ def check_level(level: float) -> float:
     Raises:
         InputError: If it lies outside (0, 1).
     """
-    if isinstance(level, bool) or not isinstance(level, float | int | np.number) or not 0 < level < 1:
+    if isinstance(level, bool) or not isinstance(level, float | int | np.integer | np.floating) or not 0 < level < 1:
         raise InputError(f"level must lie strictly between 0 and 1, got {level!r}; for 95% pass 0.95")
     return float(level)
 
@@ -143,3 +151,12 @@ def check_labels(y: ArrayLike, probs: Floats) -> NDArray[np.int64]:
             f"{labels.max()}; number the classes from 0 in the net's order"
         )
     return labels.astype(np.int64)
+
+
+def _advice(name: str, values: Any) -> str:
+    """Return how to make numbers of what is none."""
+    if hasattr(values, "detach"):  # a tensor that needs its gradient, lies elsewhere, or is of a type NumPy lacks
+        return f"pass {name}.detach().cpu().double()"
+    if getattr(getattr(values, "dtype", None), "kind", "") == "c":
+        return "score the real and the imaginary part one by one"
+    return f"convert it with numpy.asarray({name}, dtype=float)"

@@ -96,9 +96,12 @@ def coverage_curve(pit: ArrayLike, *, levels: Sequence[float] = LEVELS) -> Cover
     values = check_floats("pit", pit).ravel()
     if values.min() < 0 or values.max() > 1:
         raise InputError(f"pit must lie in [0, 1], got {values.min():g} to {values.max():g}; use mcdrop.scores.pit")
-    if not len(levels):
+    try:
+        nominal = np.sort([check_level(level) for level in levels])
+    except TypeError as error:
+        raise InputError(f"levels must be a list of nominal coverages, got {levels!r}; for 95% pass [0.95]") from error
+    if not len(nominal):
         raise InputError("levels must name at least one nominal coverage, got none; for 95% pass [0.95]")
-    nominal = np.sort([check_level(level) for level in levels])
     distance = np.sort(np.abs(2 * values - 1))
     observed = np.searchsorted(distance, nominal, side="right") / len(values)
     return CoverageCurve(nominal=nominal, observed=observed, count=len(values))

@@ -78,8 +78,10 @@ def brier(y: ArrayLike, probs: ArrayLike) -> Floats:
         InputError: If the shapes do not fit, a label names no class, or `probs` holds no probabilities.
     """
     chances = check_probs(probs)
-    truth = _of_truth(check_labels(y, chances), chances)
-    return np.asarray((chances**2).sum(axis=-1) - truth**2 + (1 - truth) ** 2)
+    labels = check_labels(y, chances)[..., None]
+    gaps = chances.copy()  # the truth's own square is not subtracted afterwards: that would leave its rounding
+    np.put_along_axis(gaps, labels, np.take_along_axis(chances, labels, axis=-1) - 1, axis=-1)
+    return np.asarray((gaps**2).sum(axis=-1))
 
 
 def _of_truth(labels: NDArray[np.int64], probs: Floats) -> Floats:

@@ -43,8 +43,8 @@ class RefusalCurve:
 def refusal_curve(right: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[float] = SHARES) -> RefusalCurve:
     """Return the accuracy of the answers kept, over a range of shares refused.
 
-    Of N answers, the floor(share x N) least certain are refused. Where that parts equally uncertain answers, the
-    accuracy is its average over their orders, so that the order of the points does not matter.
+    Of N answers, the floor(share x N) least certain are refused; one at least is kept. Where that parts equally
+    uncertain answers, the accuracy is its average over their orders, so that the order of the points does not matter.
 
     Args:
         right: Whether each answer is right, shape (N,) (see `mcdrop.scores.correct`).
@@ -58,7 +58,9 @@ def refusal_curve(right: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[
         InputError: If the shapes do not fit, a value is not finite, or a share lies outside [0, 1).
     """
     flags, doubt = _ranked("right", right, uncertainty)
-    refused = check_floats("shares", list(shares))
+    refused = check_floats("shares", shares)
+    if refused.ndim != 1:
+        raise InputError(f"shares must be a list of numbers, got {shares!r}; to refuse 20% pass [0.2]")
     if refused.min() < 0 or refused.max() >= 1:
         raise InputError(
             f"shares must lie from 0 to below 1, got {refused.min():g} to {refused.max():g}; "
@@ -68,6 +70,7 @@ def refusal_curve(right: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[
     held = np.concatenate([[0], np.cumsum(count)])
     won = np.concatenate([[0], np.cumsum(np.bincount(group, weights=flags))])
     kept = len(flags) - np.floor(refused * len(flags) + 1e-9)  # 0.29 * 100 is a little less than 29
+    kept = np.maximum(kept, 1)
     return RefusalCurve(refused=refused, accuracy=np.interp(kept, held, won) / kept)
 
 

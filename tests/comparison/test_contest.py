@@ -1,6 +1,7 @@
 """Compare: every column equals its score, noise goes where it belongs, and what does not fit is refused by name."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import torch
 
 import mcdrop
 from comparison.made import POINTS, certain, classifier, gaussian, labels, truth
-from mcdrop import InputError, RegressionPredictive, compare, scores
+from mcdrop import ClassificationPredictive, InputError, RegressionPredictive, compare, scores
+from mcdrop.comparison import classification
 
 FEW = {"resamples": 100}
 Y, LABELS = truth(), labels()
@@ -162,7 +164,8 @@ def test_a_model_that_is_always_right_or_wrong_has_no_auroc_wrong(kind, turned):
     assert f"A gives {kind} answers only, so it has no AUROC wrong." in table.notes
 
 
-def test_few_wrong_answers_leave_resamples_without_any_and_a_note():
+def test_few_wrong_answers_leave_resamples_without_any_and_a_note(monkeypatch):
+    monkeypatch.setattr(classification, "_FEW", 1)
     pred = classifier(LABELS)
     y = pred.labels.copy()
     y[7] = (y[7] + 1) % 3
@@ -210,8 +213,10 @@ def test_it_is_a_name_of_the_package():
     assert mcdrop.compare is compare
 
 
-def nothing(points):
-    return RegressionPredictive(np.zeros(points), np.full(points, np.nan), noise_std=1.0)
+def spoiled(pred, field):
+    """Return a prediction in which a number was lost after it was made."""
+    getattr(pred, field)[3] = np.nan
+    return pred
 
 
 @pytest.mark.parametrize(
@@ -226,10 +231,23 @@ def nothing(points):
         (lambda: compare({"A": gaussian()}, Y[:7]), "got 7 in y and A: 400"),
         (lambda: compare({"A": gaussian()}, 1.0), "got 0 in y"),
         (lambda: compare({"A": gaussian(points=1)}, Y[:1]), "at least 2 points, got 1"),
+        (lambda: compare({"A": gaussian(points=0)}, Y[:0]), "at least 2 points, got 0"),
+        (lambda: compare({"A": gaussian()}, [[1.0], [1.0, 2.0]]), r"y must be a rectangular array, got list"),
+        (lambda: compare({"A": gaussian()}, Y, scores=[["NLL"]]), "list of different columns"),
+        (lambda: compare({"A": gaussian()}, Y, scores=5), "list of different columns"),
+        (
+            lambda: compare({"A": gaussian()}, Y, levels=[1 / 3, 0.333333]),
+            r"differ in their headings, got 33.3333%, 33",
+        ),
+        (lambda: compare({"A": classifier(LABELS)}, LABELS, refused=[1 / 3, 0.333333]), "refused must differ in their"),
+        (lambda: compare({"A": gaussian(shift=1e200)}, Y), "A: mean must lie within 1e\\+100 of 0"),
         (lambda: compare({"A": gaussian()}, np.where(Y > 1, np.nan, Y)), "y must be finite"),
         (lambda: compare({"A": gaussian()}, Y[:, None] + np.zeros(2)), r"A: y must have the shape of the predicted"),
-        (lambda: compare({"A": gaussian(shift=np.nan)}, Y), "A: mean must be finite"),
-        (lambda: compare({"A": nothing(POINTS)}, Y), "A: the total standard deviation must be finite and above 0"),
+        (lambda: compare({"A": spoiled(gaussian(), "mean")}, Y), "A: mean must be finite"),
+        (
+            lambda: compare({"A": spoiled(gaussian(), "std")}, Y),
+            "A: the total standard deviation must be finite and above 0",
+        ),
         (lambda: compare({"A": gaussian(0.0, noise=None)}, Y), r"A: the standard deviation .* pass noise_std"),
         (lambda: compare({"A": gaussian(0.0)}, Y), "A: the total standard deviation must be finite and above 0, got 0"),
         (lambda: compare({"A": gaussian(noise=None)}, Y, noise_std=-1.0), "A: noise_std must be >= 0"),
@@ -265,3 +283,140 @@ def test_bad_input_is_refused(call, message):
 
 def test_a_prediction_without_spread_still_has_an_rmse():
     assert compare({"A": gaussian(0.0, noise=None)}, Y, scores=["RMSE"], **FEW).at["A", "RMSE"] > 0
+
+
+def test_groups_widen_the_errors_and_leave_the_values():
+    y = np.repeat(np.random.default_rng(0).normal(size=60), 5)
+    zero = np.zeros(300)
+    models = {
+        "one": RegressionPredictive(mean=zero, std=zero + 1.0),
+        "two": RegressionPredictive(mean=zero, std=zero + 2.0),
+    }
+    plain, grouped = (compare(models, y, groups=groups) for groups in (None, np.repeat(np.arange(60), 5)))
+    np.testing.assert_allclose(grouped.to_numpy(), plain.to_numpy(), rtol=1e-12)
+    ratio = grouped.errors.at["one", "NLL"] / plain.errors.at["one", "NLL"]
+    assert ratio == pytest.approx(np.sqrt(5), rel=0.15)
+    assert "300 points in 60 groups" in str(grouped) and "groups" not in str(plain)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([1, 2], r"one label per point, shape \(4,\), got \(2,\)"),
+        (["a"] * 4, "groups must be at least 2, got 1"),
+        ([0.0, 1.0, np.nan, 2.0], "NaN, NaT or infinity among them"),
+        ([0.0, 1.0, np.inf, 2.0], "NaN, NaT or infinity among them"),
+        (["a", None, "b", "c"], "groups must be labels, got None"),
+        (np.array(["2020", "2021", "NaT", "2022"], dtype="M8[Y]"), "groups must be labels, got None, NaN, NaT"),
+        ([1, "1", 2, "a"], "labels of one type, got int, str; number them"),
+        (np.array([1, "a", 2, "b"], dtype=object), "labels of one type, got int, str"),
+        ([[1], [1, 2], 3, 4], "groups must hold one label per point, got list: "),
+        (np.array([{}, {}, {}, {}]), "labels that can be sorted"),
+    ],
+)
+def test_bad_groups_are_refused(groups, message):
+    model = {"GP": RegressionPredictive(mean=np.zeros(4), std=np.ones(4))}
+    with pytest.raises(InputError, match=message):
+        compare(model, np.arange(4.0), groups=groups)
+
+
+def test_groups_are_any_labels_of_one_type():
+    model, y = {"GP": RegressionPredictive(mean=np.zeros(4), std=np.ones(4))}, np.arange(4.0)
+    numbered = compare(model, y, groups=[0, 0, 1, 2], **FEW)
+    days = np.array(["2020-01-01", "2020-01-01", "2020-01-02", "2020-01-03"], dtype="M8[D]")
+    for groups in (["a", "a", "b", "c"], pd.Series(list("aabc")), np.array(list("aabc"), dtype=object), days):
+        pd.testing.assert_frame_equal(compare(model, y, groups=groups, **FEW).errors, numbered.errors)
+
+
+@pytest.mark.parametrize("field", ["expected_entropy", "mutual information"])
+def test_a_measure_that_is_not_finite_is_refused_by_name(field):
+    made = spoiled(classifier(LABELS), "expected_entropy")
+    with pytest.raises(InputError, match="MC: expected_entropy must be finite, got 1 NaN"):
+        compare({"MC": made}, LABELS, scores=[f"AUROC wrong, {field.replace('_', ' ')}"], **FEW)
+
+
+def test_two_models_of_infinite_nll_are_not_equally_best():
+    probs = np.tile([1.0, 0.0, 0.0], (POINTS, 1))
+    table = compare({"one": certain(probs), "two": certain(probs)}, LABELS, scores=["NLL"], **FEW)
+    assert not table.best.any(axis=None)
+    assert table.verdict() == ["NLL: one inf, two inf"]
+    third = compare({"one": certain(probs), "two": classifier(LABELS)}, LABELS, scores=["NLL"], **FEW)
+    assert third.verdict()[0].endswith("one (inf) is worse")
+
+
+def wrong_at(pred, where):
+    y = pred.labels.copy()
+    y[where] = (y[where] + 1) % 3
+    return y
+
+
+@pytest.mark.parametrize(("count", "judged"), [(1, False), (9, False), (10, True)])
+def test_an_auroc_of_few_wrong_answers_has_no_error_and_is_not_judged(count, judged):
+    pred, score = classifier(LABELS), "AUROC wrong, entropy"
+    doubt = np.random.default_rng(0).uniform(0, 0.9, size=(POINTS, 1))
+    other = ClassificationPredictive.from_probs((1 - doubt) * np.eye(3)[pred.labels] + doubt / 3)  # the same answers
+    table = compare({"A": pred, "B": other}, wrong_at(pred, np.arange(count)), scores=[score], resamples=200)
+    assert table.at["A", score] == pytest.approx(scores.auroc(pred.entropy, np.arange(POINTS) < count))
+    assert table.errors[score].notna().all() == judged
+    assert table.best[score].any() == judged
+    assert any(word in table.verdict()[0] for word in (" best, ", " worse", " within noise")) == judged
+    rests = f"rests on {count} wrong answer{'s' * (count > 1)}: too few for a standard error."
+    assert [note.endswith(rests) for note in table.notes] == [True] * 2 * (not judged)
+
+
+def test_an_auroc_counts_the_groups_that_hold_wrong_answers():
+    pred, score = classifier(LABELS), "AUROC wrong, entropy"
+    y, groups = wrong_at(pred, np.arange(20)), np.arange(POINTS) // 20
+    table = compare({"A": pred}, y, groups=groups, scores=[score], **FEW)
+    assert table.errors.at["A", score] is pd.NA
+    assert table.notes == [
+        "A has an AUROC wrong that rests on 20 wrong answers in 1 group: too few for a standard error."
+    ]
+
+
+def test_a_model_that_is_not_judged_beside_others_is_said_to_be_so():
+    y, score = LABELS, "AUROC wrong, entropy"
+    few = wrong_at(ClassificationPredictive.from_probs(np.eye(3)[y]), np.arange(5))
+    doubt = np.linspace(0, 0.9, POINTS)[:, None]
+    rare = ClassificationPredictive.from_probs((1 - doubt) * np.eye(3)[few] + doubt / 3)
+    models = {"rare": rare, "A": classifier(y), "B": classifier(y, seed=5)}
+    table = compare(models, y, scores=[score], **FEW)
+    assert table.best[score].sum() == 1 and not table.best.at["rare", score]
+    assert table.verdict()[0].endswith(f"; rare ({table.at['rare', score]:.4g}) is not judged")
+
+
+@pytest.mark.parametrize("points", [10, 50])
+def test_two_equally_good_models_differ_beyond_noise_in_5_percent_of_the_data_sets(points):
+    rng, differ, repeats = np.random.default_rng(points), 0, 300
+    for seed in range(repeats):
+        y = rng.normal(size=points)
+        models = {name: gaussian(points=points) for name in "AB"}
+        models = {name: replace(pred, mean=rng.normal(size=points)) for name, pred in models.items()}
+        table = compare(models, y, scores=["NLL"], resamples=200, seed=seed)
+        differ += not table.tied["NLL"].any()
+    assert abs(differ / repeats - 0.05) < 3.5 * math.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_equal_squares_at_every_point_have_no_error_of_rounding():
+    probs = np.array([np.roll([0.7, 0.2, 0.1], k) for k in LABELS])
+    table = compare({"A": certain(probs)}, LABELS, scores=["Brier"], **FEW)
+    assert table.errors.at["A", "Brier"] == 0
+
+
+def test_refusing_nearly_all_keeps_one_answer():
+    pred = classifier(LABELS)
+    table = compare({"A": pred}, LABELS, refused=[1 - 1e-12, 0.9999999, 1 / 3], **FEW)
+    names = [name for name in table if "refused" in name]
+    assert names == [f"accuracy at {share}% refused" for share in ("99.9999999999", "99.99999", "33.3333")]
+    surest = pred.entropy.argmin()
+    assert table.at["A", names[0]] == float(pred.labels[surest] == LABELS[surest])
+    assert table.notna().all(axis=None)
+
+
+@pytest.mark.parametrize(("mean", "noise"), [((POINTS,), (POINTS, 1)), ((POINTS, 1), (POINTS,))])
+def test_noise_of_one_column_is_the_same_as_of_none(mean, noise):
+    sigma = np.linspace(0.5, 1.5, POINTS)
+    pred = RegressionPredictive(np.zeros(mean), np.full(mean, 0.6))
+    expected = compare({"A": gaussian(0.6, noise=None)}, Y, noise_std=sigma, **FEW)
+    for given in (sigma.reshape(noise), {"A": sigma.reshape(noise)}):
+        np.testing.assert_array_equal(compare({"A": pred}, Y, noise_std=given, **FEW), expected)

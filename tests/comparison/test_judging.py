@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from mcdrop.comparison.judging import judge
+from mcdrop.comparison.judging import judge, noise_limit
 
 
-def one(values, replicates, direction):
-    judgment = judge(np.array(values, dtype=float)[:, None], np.array(replicates, dtype=float)[:, None], [direction])
+def one(values, replicates, direction, units=10**9):
+    tables = (np.array(array, dtype=float)[:, None] for array in (values, replicates))
+    judgment = judge(*tables, [direction], units=units)
     return judgment.errors[:, 0], judgment.best[:, 0].tolist(), judgment.tied[:, 0].tolist()
 
 
@@ -89,3 +91,45 @@ def test_resamples_in_which_a_score_is_undefined_do_not_count():
 
 def test_equal_replicates_have_an_error_of_exactly_zero():
     assert one([0.1], np.full((1, 1000), 0.1), "lower")[0].tolist() == [0.0]
+
+
+def test_errors_of_few_points_are_widened_to_the_textbooks():
+    replicates = np.random.default_rng(0).normal(size=(1, 500))
+    assert one([0], replicates, "lower", units=5)[0] == pytest.approx(replicates.std(ddof=1) * np.sqrt(5 / 4))
+
+
+@pytest.mark.parametrize("units", [2, 10, 200])
+def test_the_limit_is_that_of_students_t(units):
+    limit, scale = stats.t.ppf(0.975, units - 1), np.sqrt(units / (units - 1))
+    assert noise_limit(units) == pytest.approx(limit)
+    drawn = np.random.default_rng(0).normal(size=400)
+    error = scale * drawn.std(ddof=1)
+    for gap, tied in ((0.99 * limit * error, True), (1.01 * limit * error, False)):
+        assert one([0, gap], [0 * drawn, drawn], "lower", units)[2] == [False, tied]
+
+
+@pytest.mark.parametrize(("units", "tied"), [(5, True), (6, False)])
+def test_the_same_difference_at_every_one_of_few_points_proves_nothing(units, tied):
+    assert one([1, 2], np.array([[1.0], [2.0]]) + np.zeros((2, 100)), "lower", units)[1:] == (
+        [True, False],
+        [False, tied],
+    )
+
+
+def test_several_infinite_values_are_not_best_and_a_finite_one_among_them_is():
+    nothing, some = np.full((2, 100), np.nan), np.random.default_rng(0).normal(size=(1, 100))
+    assert one([np.inf, np.inf], nothing, "lower")[1:] == ([False, False], [False, False])
+    got = one([np.inf, 1.0, np.inf], np.vstack([nothing[:1], some, nothing[1:]]), "lower")
+    assert got[1:] == ([False, True, False], [False] * 3)
+
+
+def test_a_value_without_error_is_not_judged_and_leaves_the_others_to_be():
+    replicates = np.random.default_rng(0).normal(size=(3, 100))
+    replicates[0] = np.nan
+    assert one([0, 1, 99], replicates, "lower")[1:] == ([False, True, False], [False, False, False])
+    assert one([0, 1], replicates[:2], "lower")[1:] == ([False, False], [False, False])
+
+
+def test_values_that_differ_by_rounding_are_equally_best():
+    replicates = np.full((2, 100), 0.3)
+    assert one([0.3, 0.1 + 0.2], replicates, "lower")[1] == [True, True]

@@ -55,7 +55,7 @@ ORACLES = {
 
 
 def weights_of(points, count):
-    return np.concatenate(list(resample(points, resamples=count, seed=1)))
+    return np.concatenate(list(resample(np.arange(points), resamples=count, seed=1)))
 
 
 @pytest.mark.parametrize("name", ORACLES)
@@ -78,7 +78,7 @@ def test_resamples_draw_n_points_each_equally_often_whatever_the_block(monkeypat
 
 def test_the_standard_error_of_a_mean_is_that_of_the_textbook():
     values = np.random.default_rng(2).normal(5.0, 3.0, size=400)
-    value, drawn = replicate([mean_of(values), root_mean_of(values**2)], 400, resamples=4000, seed=0)
+    value, drawn = replicate([mean_of(values), root_mean_of(values**2)], np.arange(400), resamples=4000, seed=0)
     assert value[0] == pytest.approx(values.mean())
     assert drawn[0].std() == pytest.approx(values.std() / 20, rel=4 / math.sqrt(8000))
     delta = (values**2).std() / 20 / (2 * value[1])  # the root's derivative
@@ -90,7 +90,7 @@ def test_the_standard_error_of_the_auroc_is_that_of_its_structural_components():
     rng = np.random.default_rng(3)
     positive = np.arange(300) < 100
     doubt = rng.normal(size=300) + positive
-    drawn = replicate([auroc_of(doubt, positive)], 300, resamples=4000, seed=0)[1][0]
+    drawn = replicate([auroc_of(doubt, positive)], np.arange(300), resamples=4000, seed=0)[1][0]
     above = doubt[positive][:, None] > doubt[~positive]
     deviation = math.sqrt(above.mean(1).var(ddof=1) / 100 + above.mean(0).var(ddof=1) / 200)
     assert drawn.std() == pytest.approx(deviation, rel=0.07)
@@ -98,18 +98,25 @@ def test_the_standard_error_of_the_auroc_is_that_of_its_structural_components():
 
 def test_a_coverage_has_the_binomial_error():
     inside = np.arange(1000) < 900
-    drawn = replicate([mean_of(inside)], 1000, resamples=4000, seed=0)[1][0]
+    drawn = replicate([mean_of(inside)], np.arange(1000), resamples=4000, seed=0)[1][0]
     assert drawn.std() == pytest.approx(math.sqrt(0.9 * 0.1 / 1000), rel=0.06)
 
 
 def test_what_is_the_same_at_every_point_has_no_error_at_all():
-    drawn = replicate([mean_of(np.full(77, 0.1))], 77, resamples=200, seed=0)[1]
+    drawn = replicate([mean_of(np.full(77, 0.1))], np.arange(77), resamples=200, seed=0)[1]
     assert (drawn == 0.1).all()
+
+
+@pytest.mark.parametrize(("other", "same"), [(0.1 + 0.2, True), (0.3 + 1e-12, False)])
+def test_values_that_differ_by_rounding_have_no_error_and_others_do(other, same):
+    values = np.where(np.arange(77) % 2, 0.3, other)
+    drawn = replicate([mean_of(values)], np.arange(77), resamples=200, seed=0)[1]
+    assert (np.ptp(drawn) == 0) == same
 
 
 def test_an_auroc_is_undefined_in_a_resample_without_positive_points():
     positive = np.arange(50) < 1
-    drawn = replicate([auroc_of(np.arange(50.0), positive)], 50, resamples=2000, seed=0)[1][0]
+    drawn = replicate([auroc_of(np.arange(50.0), positive)], np.arange(50), resamples=2000, seed=0)[1][0]
     missing = np.isnan(drawn).mean()
     assert missing == pytest.approx((1 - 1 / 50) ** 50, abs=4 * math.sqrt(0.25 / 2000))
     assert (drawn[~np.isnan(drawn)] == 0).all()
@@ -123,11 +130,38 @@ def test_a_share_refuses_as_many_answers_as_it_says():
 
 def test_equal_shares_are_equal_numbers_wherever_the_points_are():
     first, last = np.arange(400) < 191, np.arange(400) >= 209
-    values = replicate([mean_of(first), mean_of(last)], 400, resamples=100, seed=0)[0]
+    values = replicate([mean_of(first), mean_of(last)], np.arange(400), resamples=100, seed=0)[0]
     assert values.tolist() == [0.4775, 0.4775]
 
 
 def test_all_statistics_see_the_same_resamples():
-    _, drawn = replicate([mean_of(VALUES), mean_of(2 * VALUES + 1)], POINTS, resamples=300, seed=0)
+    _, drawn = replicate([mean_of(VALUES), mean_of(2 * VALUES + 1)], np.arange(POINTS), resamples=300, seed=0)
     np.testing.assert_allclose(drawn[1], 2 * drawn[0] + 1)
     assert stats.pearsonr(*drawn).statistic == pytest.approx(1)
+
+
+def test_groups_are_drawn_whole():
+    groups = np.repeat(np.arange(30), 4)
+    weights = np.concatenate(list(resample(groups, resamples=50, seed=3)))
+    np.testing.assert_array_equal(weights.reshape(50, 30, 4), np.repeat(weights[:, ::4, None], 4, axis=2))
+    np.testing.assert_array_equal(weights.sum(axis=1), 120)
+
+
+def test_repeating_every_point_in_a_group_leaves_the_error_as_it_was():
+    """Copies are no news: with groups the standard error is that of the originals, without it is halved."""
+    values = np.random.default_rng(5).normal(size=500)
+    copies, groups = np.repeat(values, 4), np.repeat(np.arange(500), 4)
+    honest = replicate([mean_of(copies)], groups, resamples=4000, seed=0)[1].std()
+    naive = replicate([mean_of(copies)], np.arange(2000), resamples=4000, seed=0)[1].std()
+    assert honest == pytest.approx(values.std() / math.sqrt(500), rel=0.05)
+    assert naive == pytest.approx(honest / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_with_groups_of_several_sizes_a_statistic_is_that_of_the_points_drawn(name):
+    statistic, oracle = ORACLES[name]
+    groups = np.minimum(np.arange(POINTS) // 7, 6)
+    for weights in np.concatenate(list(resample(groups, resamples=20, seed=2))):
+        repeated = np.repeat(np.arange(POINTS), weights)
+        value = statistic(weights[None])[0]
+        assert value == pytest.approx(oracle(repeated), abs=1e-12)

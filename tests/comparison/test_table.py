@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from comparison.made import POINTS, certain, classifier, gaussian, labels, truth
-from mcdrop import compare
+from mcdrop import InputError, compare
 from mcdrop.comparison import Comparison
 from mcdrop.comparison.table import _format
 
@@ -139,3 +139,62 @@ def test_it_survives_pickling(table):
 )
 def test_the_error_has_two_digits_and_the_value_as_many_decimals(value, error, text):
     assert _format(value, error) == text
+
+
+@pytest.fixture
+def own():
+    models = {"narrow": gaussian(0.5), "right": gaussian(1.0), "wide": gaussian(2.0)}
+    return compare(models, truth(), scores=["NLL", "CRPS"], resamples=100)
+
+
+def starred(table):
+    return {model for model, text in table.cells()["NLL"].items() if text.endswith("*")}
+
+
+IN_PLACE = pytest.mark.filterwarnings("ignore:The inplace keyword")  # is on its way out of pandas, and still used
+
+
+@IN_PLACE
+@pytest.mark.parametrize(
+    "sort",
+    [
+        lambda t: t.sort_values("NLL", ascending=False, inplace=True),
+        lambda t: t.sort_index(inplace=True),
+        lambda t: t.sort_index(axis=1, inplace=True),
+    ],
+)
+def test_sorted_in_place_the_marks_go_with_their_models(own, sort):
+    expected = {line.split(": ")[0]: line for line in own.verdict()}
+    sort(own)
+    assert starred(own) == {"right"}
+    assert {line.split(": ")[0]: sorted(line) for line in own.verdict()} == {k: sorted(v) for k, v in expected.items()}
+    assert [line.split()[0] for line in str(own).split("\n")[1:4]] == list(own.index)
+
+
+def set_value(table):
+    table.iloc[0, 0] = 9
+
+
+@IN_PLACE
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_value,
+        lambda t: t.__setitem__("new", 1.0),
+        lambda t: t.drop(index="wide", inplace=True),
+        lambda t: t.drop(columns="NLL", inplace=True),
+        lambda t: t.rename(index={"wide": "broad"}, inplace=True),
+        lambda t: t.rename(columns={"NLL": "loss"}, inplace=True),
+    ],
+)
+def test_changed_in_place_it_is_a_plain_table_without_verdict(own, change):
+    change(own)
+    assert str(own) == str(pd.DataFrame(own))
+    assert "±" not in own._repr_html_()
+    for ask in (own.verdict, own.cells):
+        with pytest.raises(InputError, match=r"values or labels were changed in place; change a copy .* table\.copy"):
+            ask()
+
+
+def test_the_legend_names_the_limit_of_noise(own):
+    assert "at most 1.97 standard errors of the difference (95% of Student's t, 399 degrees of freedom)" in str(own)

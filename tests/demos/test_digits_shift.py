@@ -138,10 +138,11 @@ def test_numbers_are_plain_data_without_gaps_passed_over(scores):
     assert gp["by_angle"]["auroc_turned_entropy"][0] is None
     assert None not in gp["by_angle"]["auroc_turned_entropy"][1:]
     assert len(gp["by_angle"]["nll_error"]) == TURNS
-    assert gp["all_angles"]["accuracy_at_20_percent_refused"] >= 0
+    assert gp["all_angles"]["accuracy_at_20_percent_refused"]["value"] >= 0
+    assert gp["all_angles"]["accuracy"]["error"] > 0
     softmax = numbers["models"]["softmax_mlp"]
     assert set(softmax["by_angle"]["auroc_turned_mutual_information"]) == {None}  # its one pass cannot disagree
-    assert softmax["all_angles"]["auroc_wrong_variation_ratio"] is None
+    assert softmax["all_angles"]["auroc_wrong_variation_ratio"] == {"value": None, "error": None}
 
 
 def contest():
@@ -205,9 +206,10 @@ def test_figures_leave_out_what_does_not_exist(scores):
     by_information = draw_auroc(scores).axes[1]
     assert [drawn.get_label() for drawn in by_information.containers] == ["MC dropout, MLP 800-800", "GP"]
     assert by_information.containers[0].lines[0].get_xdata().tolist() == SHIFT_ANGLES[1:].tolist()
-    undefined = np.isnan(scores.curves["AUROC wrong, entropy"].values[1])
-    (sampled,) = [drawn for drawn in draw_auroc(scores).axes[3].containers if drawn.get_label().startswith("MC")]
-    assert sampled.lines[0].get_xdata().tolist() == SHIFT_ANGLES[~undefined].tolist()
+    curve = scores.curves["AUROC wrong, entropy"]
+    judged = SHIFT_ANGLES[np.isfinite(curve.values[1]) & np.isfinite(curve.errors[1])].tolist()
+    drawn = [line for line in draw_auroc(scores).axes[3].containers if line.get_label().startswith("MC")]
+    assert [line.lines[0].get_xdata().tolist() for line in drawn] == [judged] * bool(judged)
     panels = draw_shift(scores).axes
     assert [ax.get_ylabel() for ax in panels[:2]] == ["accuracy (share of right answers)", "NLL (nats)"]
     assert all(ax.get_legend() is None for ax in panels[:5])

@@ -59,6 +59,7 @@ def test_writing_to_y_afterwards_changes_nothing():
         ([], "y must hold at least one row, got shape"),
         (3.0, r"y must hold at least one row, got shape \(\)"),
         ([1 + 2j], "y must hold real numbers, got complex128"),
+        ([1.0, 1e200], r"y must lie within 1e\+100 of 0, got 1 to 1e\+200; rescale"),
         (["a", "b"], "y must hold real numbers, got <U1"),
         (None, r"y must hold at least one row, got shape \(\)"),
         ([[1.0], [1.0, 2.0]], "y must be a rectangular array of numbers, got list"),
@@ -76,6 +77,7 @@ def test_bad_values_are_refused(y, message):
         ([1.0, 2.0], r"y must hold class numbers, integers from 0, got float64; .*\.astype\(int\)"),
         ([1, -1], "y must hold class numbers, integers from 0, got -1; drop rows"),
         ([True, False], "y must hold class numbers.*got bool"),
+        (np.array([0, 2**63], dtype=np.uint64), "y must hold class numbers, .*, got 9223372036854775808; no net"),
         (["cat"], "y must hold class numbers.*got <U3"),
     ],
 )

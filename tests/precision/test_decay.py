@@ -1,5 +1,6 @@
 """Every convention of loss and penalty trains the same model that its tau names."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -150,6 +151,11 @@ GOOD = {"p": 0.1, "length_scale": 1.0, "points": 10}
         ({"p": -0.1}, "p must be a dropout rate"),
         ({"p": float("nan")}, "p must be a dropout rate .*, got nan"),
         ({"p": "0.1"}, "p must be a dropout rate .*, got '0.1'"),
+        ({"half": "False"}, "half must be True or False, .*, got 'False'"),
+        ({"half": 1}, "half must be True or False"),
+        ({"length_scale": 1e200}, r"must come out between .*, got inf; check weight_decay or tau, and length_scale"),
+        ({"length_scale": 1e-200}, r"must come out between .*, got 0; check"),
+        ({"length_scale": 10**400}, "length_scale must be a finite number above 0"),
         ({"length_scale": 0}, r"length_scale must be a finite number above 0 \(.*\), got 0"),
         ({"points": 0}, "points must be an integer of at least 1 .*, got 0"),
         ({"points": 10.5}, "points must be an integer"),
@@ -172,3 +178,16 @@ def test_what_is_no_positive_number_is_refused(value):
         tau_from_weight_decay(value, **GOOD)
     with pytest.raises(InputError, match="tau must be a finite number above 0"):
         weight_decay_from_tau(value, **GOOD)
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e-320])
+def test_a_penalty_so_small_that_tau_is_infinite_is_refused(value):
+    with pytest.raises(InputError, match=r"tau must come out between .*, got inf"):
+        tau_from_weight_decay(value, p=0.0, length_scale=100.0, points=1)
+
+
+def test_numbers_of_numpy_give_a_plain_float():
+    tau = tau_from_weight_decay(np.float32(0.1), p=np.float32(0.25), length_scale=np.float32(2.0), points=np.int64(10))
+    assert type(tau) is float
+    assert tau == pytest.approx(tau_from_weight_decay(0.1, p=0.25, length_scale=2.0, points=10), rel=1e-7)
+    assert type(weight_decay_from_tau(np.float32(0.1), **GOOD)) is float

@@ -158,6 +158,12 @@ def test_outputs_that_are_not_finite_give_nan_and_never_a_number(bad):
         ([[math.nan]], [1.0], "samples must be finite, got NaN or infinity"),
         ([[1.0]], [math.inf], "y must be finite"),
         ([["a"]], [1.0], "samples must be an array of numbers"),
+        ([["1"]], [1.0], r"samples must be an array of numbers, .* numpy\.asarray\(samples, dtype=float\)"),
+        ([[1.0]], [1j], "y must be an array of numbers, got list: dtype complex128"),
+        (torch.ones(1, 1, dtype=torch.complex64), [1.0], "samples must be an array of numbers, got Tensor"),
+        ([[1.0]], 1.0, r"y must have the predictions' shape, \(1,\) for these rows, got \(\)"),
+        ([[1e200]], [1.0], r"samples must lie within 1e\+100 of 0, got 1e\+200 to 1e\+200; rescale it"),
+        ([[1.0]], [-1e200], r"y must lie within 1e\+100 of 0"),
         ([[1.0]], [[1.0], [1.0, 2.0]], "y must be an array of numbers"),
     ],
 )
@@ -176,3 +182,13 @@ def test_tau_must_be_a_positive_number(tau):
 def test_labels_must_name_a_class(label):
     with pytest.raises(InputError, match=rf"y must hold class numbers from 0 to 2, got {label}"):
         LogLikelihood.of_labels(torch.zeros(2, 1, 3), torch.tensor([label]))
+
+
+def test_a_tau_at_which_the_logarithm_overflows_is_refused():
+    with pytest.raises(InputError, match=r"tau must fit the units of y, got 1e\+300, .* not finite"):
+        predictive_log_likelihood([[1e90]], [0.0], tau=1e300)
+
+
+def test_the_smallest_tau_has_a_logarithm():
+    value = predictive_log_likelihood([[0.0]], [0.0], tau=5e-324)
+    assert value == pytest.approx(0.5 * (math.log(5e-324) - math.log(2 * math.pi)))

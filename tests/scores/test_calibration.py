@@ -119,6 +119,11 @@ def test_fewer_points_than_bins_get_one_bin_each(count):
         (lambda: scores.coverage_curve([math.nan]), "pit must be finite"),
         (lambda: scores.coverage_curve([0.5], levels=[]), "at least one nominal coverage"),
         (lambda: scores.coverage_curve([0.5], levels=[95]), "strictly between 0 and 1, got 95"),
+        (
+            lambda: scores.coverage_curve([0.5], levels=0.95),
+            r"levels must be a list .*, got 0.95; for 95% pass \[0.95\]",
+        ),
+        (lambda: scores.coverage_curve([0.5], levels=None), "levels must be a list of nominal coverages, got None"),
         (lambda: scores.reliability_curve([0], [[1.0, 0.0]], bins=0), "bins must be an integer of at least 1"),
     ],
 )

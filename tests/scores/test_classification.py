@@ -45,6 +45,11 @@ def test_brier_is_the_sum_of_squares_over_all_classes():
     np.testing.assert_allclose(scores.brier(Y, PROBS), ((PROBS - np.eye(4)[Y]) ** 2).sum(1))
 
 
+def test_a_small_brier_score_has_no_rounding_of_larger_numbers():
+    miss = 1e-9
+    assert scores.brier([1], [[miss, 1 - miss]])[0] == pytest.approx(2 * miss**2, rel=1e-6)
+
+
 def test_brier_of_ten_forecasts_of_rain_worked_by_hand():
     """Rain at 70, 90, 80, 40, 20, 0, 0, 0, 0 and 10 percent; it rained on the 2nd, 3rd and 4th day."""
     rain = np.array([0.7, 0.9, 0.8, 0.4, 0.2, 0.0, 0.0, 0.0, 0.0, 0.1])

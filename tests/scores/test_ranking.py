@@ -58,6 +58,10 @@ def test_a_share_refuses_as_many_answers_as_it_says():
         assert accuracy == pytest.approx(min(60, 100 - count) / (100 - count))
 
 
+def test_one_answer_at_least_is_kept():
+    assert scores.refusal_curve([True, False], [0.0, 1.0], shares=[1 - 1e-11]).accuracy.tolist() == [1.0]
+
+
 def test_the_standard_shares_go_from_nothing_to_95_percent():
     curve = scores.refusal_curve([True, False], [0.0, 1.0])
     np.testing.assert_allclose(curve.refused, np.arange(20) / 20)
@@ -78,6 +82,8 @@ def test_the_standard_shares_go_from_nothing_to_95_percent():
         (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=[1.0]), "refusing every answer"),
         (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=[-0.1]), "from 0 to below 1, got -0.1"),
         (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=[]), "at least one value"),
+        (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=0.2), r"shares must be a list .* got 0.2; .* \[0.2\]"),
+        (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=None), "shares must be an array of real numbers"),
         (lambda: scores.refusal_curve([0, 3], [0.0, 1.0]), "right must be True or False"),
     ],
 )
