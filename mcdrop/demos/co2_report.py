@@ -62,6 +62,6 @@ def _hyperparameters(results: Results) -> Table:
 def _verdict(windows: Sequence[Window]) -> Iterator[str]:
     yield from (window.verdict() for window in windows)
     yield (
-        "(Within noise: at most two standard errors of the difference apart. Later months are resampled by whole years, "
-        "single ones in the first year, which makes its errors too small.)"
+        "(Within noise: not told apart at the 95% level. Later months are resampled by whole years, in the first year "
+        "single ones, which makes its errors too small.)"
     )
