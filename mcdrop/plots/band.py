@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.errors import InputError
-from mcdrop.plots.canvas import COLORS, check_points, get_axes, set_labels
+from mcdrop.plots.canvas import COLORS, check_points, check_regression, get_axes, set_labels
 from mcdrop.predictive import RegressionPredictive
 
 if TYPE_CHECKING:
@@ -52,21 +52,13 @@ def plot_band(
         The Axes.
 
     Raises:
-        InputError: If `pred` is not a RegressionPredictive, x does not fit it, there is no such output, or a
-            band width is not a positive number.
+        InputError: If `pred` is not a RegressionPredictive of finite numbers, x does not fit it, there is no such
+            output, or a band width is not a positive number.
     """
-    if not isinstance(pred, RegressionPredictive) or pred.mean.ndim not in (1, 2):
-        got = type(pred).__name__ + str(getattr(getattr(pred, "mean", None), "shape", ""))
-        raise InputError(f"pred must be a RegressionPredictive with mean (N,) or (N, D), got {got}; see predict")
-    widths = np.sort(np.atleast_1d(np.asarray(n_std, dtype=np.float64)))[::-1]
-    if widths.size == 0 or not np.all((widths > 0) & np.isfinite(widths)):
-        raise InputError(f"n_std must be one or more numbers above 0, got {n_std!r}; 2 covers about 95%")
+    mean, std = check_regression(pred, name="pred", output=output, noise_std=noise_std)
+    widths = _check_widths(n_std)
     points, order = check_points(x, len(pred))
-    spread = pred.std if noise_std is None else pred.total_std(noise_std)
-    mean, std = (values.reshape(len(pred), -1) for values in (pred.mean, spread))
-    if not 0 <= output < mean.shape[1]:
-        raise InputError(f"output must be 0 to {mean.shape[1] - 1}, got {output!r}; pick one predicted column")
-    mean, std = mean[order, output], std[order, output]
+    mean, std = mean[order], std[order]
     ax = get_axes(ax)
     for width in widths:
         ax.fill_between(
@@ -82,3 +74,14 @@ def plot_band(
     if label is not None:
         ax.legend(loc="upper left")
     return ax
+
+
+def _check_widths(n_std: float | Sequence[float]) -> NDArray[np.float64]:
+    """Return the half widths of the bands, widest first."""
+    try:
+        widths = np.sort(np.atleast_1d(np.asarray(n_std, dtype=np.float64)))[::-1]
+    except (TypeError, ValueError):
+        widths = np.empty(0)
+    if widths.ndim != 1 or widths.size == 0 or not np.all((widths > 0) & np.isfinite(widths)):
+        raise InputError(f"n_std must be one or more numbers above 0, got {n_std!r}; 2 covers about 95%")
+    return widths

@@ -13,6 +13,7 @@ from mcdrop.plots.canvas import (
     COLORS,
     check_column,
     check_points,
+    check_regression,
     set_labels,
     set_legend,
 )
@@ -84,8 +85,8 @@ def plot_bands(
         The Axes of the M models, shape (M,); `axes[0].figure` is the figure.
 
     Raises:
-        InputError: If a prediction or x does not fit, a model has no noise of its own though `noise` asks for it,
-            or there are too few Axes.
+        InputError: If a prediction or x does not fit or is not finite, a model has no noise of its own though
+            `noise` asks for it, or there are too few Axes.
 
     Example:
         >>> x = np.linspace(0, 1, 5)
@@ -125,19 +126,15 @@ def _check_predictions(
     check_models("predictions", predictions, "RegressionPredictive", RegressionPredictive)
     if isinstance(n_std, bool) or not isinstance(n_std, int | float | np.number) or not 0 < n_std < np.inf:
         raise InputError(f"n_std must be a number above 0, got {n_std!r}; 2 covers about 95%")
-    check_count("output", output, least=0, why="the first predicted column")
     for name, pred in predictions.items():
         check_points(x, len(pred))
-        if pred.mean.ndim > 2 or output >= np.prod(pred.mean.shape[1:]):
-            raise InputError(
-                f"output must be a column of each mean, of shape (N, D) or (N,), got {output!r} for the mean of "
-                f"{name!r} of shape {pred.mean.shape}; pick one predicted column"
-            )
         if noise and pred.noise_std is None:
             raise InputError(
                 f"noise=True needs each model's observation noise, got none in {name!r}; "
-                "set it with dataclasses.replace(pred, noise_std=...) or leave noise out"
+                "set it with pred.with_noise(...) or leave noise out"
             )
+        own = pred.noise_std if noise else None
+        check_regression(pred, name=f"predictions[{name!r}]", output=output, noise_std=own)
 
 
 def _draw_key(
@@ -177,7 +174,7 @@ def _check_pair(name: str, pair: object) -> tuple[Floats, Floats]:
     """Return the x and y of points, checked to be as many."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise InputError(f"{name} must be a pair (x, y), got {type(pair).__name__}; give two arrays of one length")
-    places = check_column(pair[0], np.size(pair[0]), name=f"x of {name}", each="point")
+    places = check_column(pair[0], None, name=f"x of {name}", each="point")
     return places, check_column(pair[1], len(places), name=f"y of {name}", each="point")
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcdrop.arguments import check_count
 from mcdrop.errors import InputError
-from mcdrop.predictive import ClassificationPredictive
+from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ __all__ = [
     "check_classifier",
     "check_column",
     "check_points",
+    "check_regression",
     "draw_diagonal",
     "get_axes",
     "get_tall_axes",
@@ -119,12 +121,12 @@ def line_style(k: int, color: str, *, count: int = 1) -> dict[str, Any]:
     }
 
 
-def check_column(values: ArrayLike, count: int, *, name: str, each: str) -> NDArray[np.float64]:
+def check_column(values: ArrayLike, count: int | None, *, name: str, each: str) -> NDArray[np.float64]:
     """Return finite numbers, one per point, as a flat array.
 
     Args:
         values: The numbers, shape (N,) or (N, 1).
-        count: How many there must be.
+        count: How many there must be; None for any number of at least 1.
         name: The argument's name.
         each: What a point is, in words.
 
@@ -135,9 +137,11 @@ def check_column(values: ArrayLike, count: int, *, name: str, each: str) -> NDAr
         column = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be numbers, got {type(values).__name__}; give one number per {each}") from error
-    if column.shape not in {(count,), (count, 1)} or count == 0:
+    expected = column.size if count is None else count
+    if column.shape not in {(expected,), (expected, 1)} or expected == 0:
+        size = "N" if count is None else count
         raise InputError(
-            f"{name} must have shape ({count},) or ({count}, 1), one per {each}, got {column.shape}; "
+            f"{name} must have shape ({size},) or ({size}, 1), one per {each}, got {column.shape}; "
             f"pass one number per {each}, in the same order"
         )
     if not np.isfinite(column).all():
@@ -161,6 +165,45 @@ def check_points(x: ArrayLike, count: int) -> tuple[NDArray[np.float64], NDArray
     points = check_column(x, count, name="x", each="predicted point")
     order = np.argsort(points, kind="stable")
     return points[order], order
+
+
+def check_regression(
+    pred: object, *, name: str, output: int, noise_std: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of one output of a regression at N points.
+
+    Args:
+        pred: The prediction, mean of shape (N,) or (N, D).
+        name: What it is called, for messages.
+        output: Which of the D outputs to take.
+        noise_std: Observation noise to add, in units of y, or None for the epistemic part alone.
+
+    Returns:
+        Mean and standard deviation, each of shape (N,).
+
+    Raises:
+        InputError: If `pred` is of another type or shape, there is no such output, or there are values in it that
+            could not be drawn.
+    """
+    if not isinstance(pred, RegressionPredictive) or pred.mean.ndim not in (1, 2):
+        got = type(pred).__name__ + str(getattr(getattr(pred, "mean", None), "shape", ""))
+        raise InputError(f"{name} must be a RegressionPredictive with mean (N,) or (N, D), got {got}; see predict")
+    spread = pred.std if noise_std is None else pred.total_std(noise_std)
+    mean, std = (values.reshape(len(pred), -1) for values in (pred.mean, spread))
+    check_count("output", output, least=0, why="the first predicted column")
+    if output >= mean.shape[1]:
+        raise InputError(
+            f"output must be 0 to {mean.shape[1] - 1}, got {output!r} for {name} with mean {pred.mean.shape}; "
+            "pick one predicted column"
+        )
+    mean, std = mean[:, output], std[:, output]
+    drawable = np.isfinite(mean) & np.isfinite(std) & (std >= 0)
+    if not drawable.all():
+        raise InputError(
+            f"{name} must have finite means and standard deviations of at least 0, got others at "
+            f"{np.count_nonzero(~drawable)} of {len(drawable)} points; check the model there"
+        )
+    return mean, std
 
 
 def check_classifier(pred: object) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcdrop.arguments import check_count
 from mcdrop.plots.canvas import (
     draw_diagonal,
     get_tall_axes,
@@ -49,7 +50,8 @@ def plot_coverage(
         The Axes.
 
     Raises:
-        InputError: If `curves` is empty or holds something else, or colors are not one per model.
+        InputError: If `curves` is empty or holds something else, a curve counts no points, or colors are not one
+            per model.
 
     Example:
         >>> from mcdrop.scores import coverage_curve, pit
@@ -57,6 +59,8 @@ def plot_coverage(
         >>> ax = plot_coverage({"GP": coverage_curve(transforms)})
     """
     check_curves(curves, CoverageCurve, "nominal", "observed")
+    for name, curve in curves.items():
+        check_count(f"count of {name!r}", curve.count, least=1, why="a share is of something")
     hues = pick_colors(colors, len(curves))
     labels = [fold_name(name) for name in curves]
     ax = get_tall_axes(ax, [*labels, "calibrated", "95% of chance\n(N)"], figsize=(7.0, 4.2))

@@ -38,7 +38,8 @@ def plot_measure_distribution(
         values: The measure at N points, shape (N,), such as `pred.mutual_information`.
         right: Whether the answer is right, True or False (or 1 or 0), shape (N,).
         ax: Where to draw. Default: a new figure.
-        bins: How many bins between the smallest and the largest value, or their edges, shape (B + 1,).
+        bins: How many bins between the smallest and the largest value, or their edges, shape (B + 1,). Where the
+            values are one number but for rounding, the bins begin at 0.
         colors: Color of the right and of the wrong answers. Default: Okabe and Ito's.
         xlabel: Name and unit of the measure, such as "mutual information (nats)".
         ylabel: Name of the shares; the axis is in percent.
@@ -56,10 +57,8 @@ def plot_measure_distribution(
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['right\n(3 answers)', 'wrong\n(1 answer)']
     """
-    column = check_column(values, np.size(right), name="values", each="answer")
-    is_right = np.ravel(np.asarray(right))
-    if is_right.dtype.kind not in "biuf" or not np.isin(is_right, (0, 1)).all():
-        raise InputError(f"right must be True or False, one per answer, got {right!r}; compare labels with the truth")
+    is_right = _check_right(right)
+    column = check_column(values, len(is_right), name="values", each="answer")
     edges = _edges(bins, column)
     hues = pick_colors(colors, 2)
     ax = get_axes(ax, figsize=(7.0, 3.8))
@@ -67,7 +66,7 @@ def plot_measure_distribution(
         {"label": "right", "facecolor": hues[0], "edgecolor": hues[0], "alpha": 0.45},
         {"label": "wrong", "facecolor": "none", "edgecolor": hues[1], "hatch": "////", "linewidth": 1.5},
     ]
-    for kind, chosen in zip(kinds, (is_right == 1, is_right == 0), strict=True):
+    for kind, chosen in zip(kinds, (is_right, ~is_right), strict=True):
         _draw_kind(ax, column[chosen], edges, kind)
     ax.set_ylim(bottom=0)
     set_percent(ax, "y")
@@ -76,12 +75,28 @@ def plot_measure_distribution(
     return ax
 
 
+def _check_right(right: ArrayLike) -> NDArray[np.bool_]:
+    """Return which answers are right, as a flat array."""
+    try:
+        flags = np.asarray(right)
+    except (TypeError, ValueError):  # rows of different lengths
+        flags = np.empty(0, dtype=object)
+    if flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
+        raise InputError(f"right must be True or False, one per answer, got {right!r}; compare labels with the truth")
+    is_right: NDArray[np.bool_] = flags.ravel() == 1
+    return is_right
+
+
 def _edges(bins: int | ArrayLike, values: Floats) -> Floats:
     """Return the edges of the bins, which hold all values."""
-    if np.ndim(bins) == 0:
+    if isinstance(bins, int | float | str | np.generic) or bins is None:
         check_count("bins", bins, least=1, why="there is something to draw in")
-        return np.histogram_bin_edges(values, bins)
-    edges = np.asarray(bins, dtype=np.float64)
+        assert isinstance(bins, int | np.integer)  # checked above
+        return np.linspace(*_ends(values, int(bins)), int(bins) + 1)
+    try:
+        edges = np.asarray(bins, dtype=np.float64)
+    except (TypeError, ValueError):  # no numbers, or rows of different lengths
+        edges = np.empty(0)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all() or not np.isfinite(edges).all():
         raise InputError(f"bins must be a number or two or more rising edges, got {bins!r}; np.linspace gives them")
     if values.min() < edges[0] or values.max() > edges[-1]:
@@ -90,6 +105,15 @@ def _edges(bins: int | ArrayLike, values: Floats) -> Floats:
             f"{edges[0]:g} to {edges[-1]:g}; widen them"
         )
     return edges
+
+
+def _ends(values: Floats, bins: int) -> tuple[float, float]:
+    """Return where the bins begin and end: with the values, or at 0 if these differ by rounding alone."""
+    low, high = float(values.min()), float(values.max())
+    if (high - low) / bins > 1e-12 * max(-low, high, 1e-290):
+        return low, high
+    low, high = min(low, 0.0), max(high, 0.0)
+    return (low, high) if high - low > 1e-290 else (low, 1.0)
 
 
 def _draw_kind(ax: "Axes", values: Floats, edges: Floats, style: dict[str, Any]) -> None:

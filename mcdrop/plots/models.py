@@ -10,9 +10,9 @@ from mcdrop.errors import InputError
 __all__ = ["check_curves", "check_models", "fold_name"]
 
 
-def fold_name(name: str) -> str:
-    """Break a long name into lines that leave most of the figure to the data."""
-    return textwrap.fill(name, 26)
+def fold_name(name: str, width: int = 26) -> str:
+    """Break a long name into lines of at most so many letters, which leave most of the figure to the data."""
+    return textwrap.fill(name, width)
 
 
 def check_models(name: str, models: object, kind: str, types: type | tuple[type, ...] = object) -> None:

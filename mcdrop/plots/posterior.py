@@ -19,7 +19,9 @@ import numpy as np
 from mcdrop.arguments import check_count
 from mcdrop.errors import InputError
 from mcdrop.plots.canvas import COLORS, DASHES
-from mcdrop.plots.draws import find_diverging, import_arviz, pack_draws, select_draws
+from mcdrop.plots.draws import check_spread, find_diverging, select_draws
+from mcdrop.plots.generations import draw_autocorrelation, draw_forest, draw_trace
+from mcdrop.plots.models import fold_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 __all__ = ["plot_autocorrelation", "plot_forest", "plot_trace"]
+
+_ROW = 18  # letters that fit along the y axis of one row
+_PANEL = 48  # letters that fit along the x axis of one density
 
 
 def plot_trace(
@@ -52,20 +57,21 @@ def plot_trace(
         The figure; its `axes` are two per variable, density and trace.
 
     Raises:
-        InputError: If there is no group `posterior` of finite draws by chain, a variable is not in it, or a
-            chain has fewer than 4 draws.
+        InputError: If there is no group `posterior` of finite real draws by chain, a variable is not in it, or a
+            chain has fewer than 4 draws or does not move.
     """
-    posterior = select_draws(draws, var_names, units)
-    names, chains = list(posterior.data_vars), posterior.chain.values
+    chosen = select_draws(draws, var_names, units)
+    check_spread(chosen, "a density")
+    chains = chosen.posterior.chain.values
     colors = [COLORS[k % len(COLORS)] for k in range(len(chains))]
     dashes = [DASHES[k % len(DASHES)] for k in range(len(chains))]
     diverging = find_diverging(draws)
-    with import_arviz() as (az, modern):
-        draw = _trace_modern if modern else _trace_classic
-        figure = draw(az, pack_draws(az, posterior, diverging), len(names))
-    for name, density, trace in zip(names, figure.axes[::2], figure.axes[1::2], strict=True):
-        density.set(title="", xlabel=name, ylabel="density", yticks=[])
-        trace.set(title="", xlabel="draw", ylabel=name)
+    figure = draw_trace(chosen, diverging)
+    panels = zip(chosen.names, chosen.units, chosen.labels, figure.axes[::2], figure.axes[1::2], strict=True)
+    for name, unit, label, density, trace in panels:
+        density.set(title="", xlabel=fold_name(label, _PANEL), ylabel="density", yticks=[])
+        lines = [name] if unit == "1" else [name, f"({unit})"]
+        trace.set(title="", xlabel="draw", ylabel="\n".join(fold_name(line, _ROW) for line in lines))
         for line, color, dash in zip(_curves(density), colors, dashes, strict=True):
             line.set(color=color, linestyle=dash)
         for line, color in zip(_curves(trace), colors, strict=True):
@@ -96,29 +102,18 @@ def plot_autocorrelation(
         The figure; its `axes` are one row per variable (or component) of one panel per chain.
 
     Raises:
-        InputError: As `plot_trace`, or if a variable does not vary within a chain.
+        InputError: As `plot_trace`, or if `max_lag` is no number of lags.
     """
     check_count("max_lag", max_lag, least=1, why="lag 0 is the first")
-    posterior = select_draws(draws, var_names, None)
-    for name, variable in posterior.data_vars.items():
-        if (variable.max("draw") == variable.min("draw")).any():
-            raise InputError(
-                f"{name} must vary within each chain to have an autocorrelation, got a constant; "
-                "choose others with var_names"
-            )
-    names, chains = list(posterior.data_vars), posterior.chain.values
-    lags = min(max_lag, posterior.sizes["draw"])
-    with import_arviz() as (az, modern), az.rc_context({"plot.max_subplots": None}):
-        draw = _autocorrelation_modern if modern else _autocorrelation_classic
-        figure = draw(az, pack_draws(az, posterior, None), len(names), len(chains), lags)
-    grid = np.array(figure.axes, dtype=object).reshape(len(names), len(chains))
+    chosen = select_draws(draws, var_names, None)
+    check_spread(chosen, "an autocorrelation")
+    chains = chosen.posterior.chain.values
+    figure = draw_autocorrelation(chosen, min(max_lag, chosen.posterior.sizes["draw"]))
+    grid = np.array(figure.axes, dtype=object).reshape(len(chosen.names), len(chains))
     for (row, column), ax in np.ndenumerate(grid):
         ax.set(title=f"chain {chains[column]}" if row == 0 else "", xlabel="", ylabel="", ylim=(-1.05, 1.05))
-        if modern:
-            bound = 1.96 / np.sqrt(posterior.sizes["draw"])
-            ax.axhspan(-bound, bound, color="0.75", linewidth=0, zorder=0.5)
-    for name, ax in zip(names, grid[:, 0], strict=True):
-        ax.set_ylabel(name)
+    for name, ax in zip(chosen.names, grid[:, 0], strict=True):
+        ax.set_ylabel(fold_name(name, _ROW))  # an autocorrelation has no unit
     for ax in grid[-1]:
         ax.set_xlabel("lag (draws)")
     return _finish(figure, title)
@@ -147,101 +142,16 @@ def plot_forest(
         The figure; the last of its `axes` holds the intervals.
 
     Raises:
-        InputError: As `plot_trace`, or if `level` lies outside (0.5, 1).
+        InputError: As `plot_trace` (a chain may stand still), or if `level` lies outside (0.5, 1).
     """
     if not isinstance(level, float | np.floating) or not 0.5 < level < 1:
         raise InputError(f"level must lie between 0.5 and 1, got {level!r}; for 95% pass 0.95")
-    posterior = select_draws(draws, var_names, units)
-    names, chains = list(posterior.data_vars), posterior.chain.values
-    size = (7.0, 0.9 + len(names) * (0.35 + 0.09 * len(chains)))
-    with import_arviz() as (az, modern):
-        draw = _forest_modern if modern else _forest_classic
-        figure = draw(az, pack_draws(az, posterior, None), size, float(level))
-    inner = "50%" if modern else "quartiles"  # ArviZ 0.23 always draws these
-    figure.axes[-1].set(
-        title="",
-        xlabel=f"median, {inner} and {100 * level:g}% highest-density interval\n(each in its variable's unit)",
-    )
-    return _finish(figure, title)
-
-
-def _trace_modern(az: Any, packed: Any, rows: int) -> "Figure":
-    size = _canvas(9.0, 1.9 * rows + 0.7)
-    return _figure(
-        az.plot_trace_dist(packed, compact=False, kind="kde", backend="matplotlib", figure_kwargs=size),
-    )
-
-
-def _trace_classic(az: Any, packed: Any, rows: int) -> "Figure":
-    figure, axes = _subplots(rows, 2, (9.0, 1.9 * rows + 0.7))
-    az.plot_trace(packed, compact=False, backend="matplotlib", axes=axes)
-    return figure
+    return _finish(draw_forest(select_draws(draws, var_names, units), float(level)), title)
 
 
 def _curves(ax: "Axes") -> "list[Line2D]":
     """Return one line per chain, without the ticks of divergences."""
     return [line for line in ax.lines if line.get_linestyle() != "None"]
-
-
-def _autocorrelation_modern(az: Any, packed: Any, rows: int, columns: int, lags: int) -> "Figure":
-    collection = az.plot_autocorr(
-        packed,
-        max_lag=lags,
-        backend="matplotlib",
-        cols=["__variable__", "chain"],
-        col_wrap=columns,
-        aes={"color": [], "overlay": []},
-        visuals={
-            "lines": {"color": COLORS[0]},
-            "credible_interval": False,  # ArviZ 1.3 takes it from the number of lags, not of draws
-        },
-        figure_kwargs=_canvas(max(5.0, 2.6 * columns), 1.9 * rows + 0.5),
-    )
-    return _figure(collection)
-
-
-def _autocorrelation_classic(az: Any, packed: Any, rows: int, columns: int, lags: int) -> "Figure":
-    figure, axes = _subplots(rows, columns, (max(5.0, 2.6 * columns), 1.9 * rows + 0.5), share=True)
-    az.plot_autocorr(packed, max_lag=lags, backend="matplotlib", ax=axes)
-    return figure
-
-
-def _forest_modern(az: Any, packed: Any, size: tuple[float, float], level: float) -> "Figure":
-    collection = az.plot_forest(
-        packed,
-        point_estimate="median",
-        ci_kind="hdi",
-        ci_probs=(0.5, level),
-        backend="matplotlib",
-        visuals={part: {"color": COLORS[0]} for part in ("trunk", "twig", "point_estimate")},
-        figure_kwargs=_canvas(*size),
-    )
-    return _figure(collection)
-
-
-def _forest_classic(az: Any, packed: Any, size: tuple[float, float], level: float) -> "Figure":
-    figure, axes = _subplots(1, 1, size)
-    az.plot_forest(packed, hdi_prob=level, backend="matplotlib", colors=COLORS[0], ax=axes[0, 0])
-    axes[0, 0].spines["top"].set_visible(False)
-    return figure
-
-
-def _canvas(width: float, height: float) -> dict[str, Any]:
-    """Return how ArviZ 1.x shall make its figure."""
-    return {"figsize": (width, height), "figsize_units": "inches", "layout": "constrained"}
-
-
-def _figure(collection: Any) -> "Figure":
-    """Return the figure of an ArviZ 1.x PlotCollection."""
-    figure: Figure = collection.viz["figure"].item()
-    return figure
-
-
-def _subplots(rows: int, columns: int, size: tuple[float, float], *, share: bool = False) -> "tuple[Figure, Any]":
-    """Return a new figure and its grid of Axes for ArviZ 0.23 to draw on."""
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=share, sharey=share, layout="constrained")
 
 
 def _draw_key(figure: "Figure", chains: Any, colors: list[str], dashes: list[str], *, diverged: bool) -> None:

@@ -59,11 +59,16 @@ def plot_shift(
         >>> ax = plot_shift(accuracy, [0, 30, 60], xlabel="rotation (degrees)", ylabel="accuracy (share)")
     """
     check_models("scores", scores, "scores, one per shift")
-    count = np.size(shift)
-    places = check_column(shift, count, name="shift", each="amount of shift")
+    places = check_column(shift, None, name="shift", each="amount of shift")
+    count = len(places)
     order = np.argsort(places, kind="stable")
     heights = _columns("scores", scores, count)
-    bars = _columns("errors", errors or {}, count)
+    if errors is not None and not isinstance(errors, Mapping):
+        raise InputError(
+            f"errors must map the names of models to their standard errors, got {type(errors).__name__}; "
+            "pass {'MC dropout': ...} or leave it out"
+        )
+    bars = _columns("errors", {} if errors is None else errors, count)
     if not bars.keys() <= heights.keys():
         unknown = ", ".join(map(repr, bars.keys() - heights.keys()))
         raise InputError(f"errors must be of models in scores, got {unknown}; known are {', '.join(heights)}")
@@ -76,7 +81,9 @@ def plot_shift(
     for k, (name, height) in enumerate(heights.items()):
         error = bars[name][order] if name in bars else None
         style = line_style(k, hues[k], count=count)
-        ax.errorbar(places[order], height[order], error, label=labels[k], capsize=2.5, elinewidth=1.0, **style)
+        ax.errorbar(
+            places[order], height[order], error, label=labels[k], ecolor=hues[k], capsize=2.5, elinewidth=1.0, **style
+        )
     set_labels(ax, xlabel=xlabel, ylabel=ylabel, title=title)
     set_legend(ax)
     return ax

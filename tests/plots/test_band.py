@@ -72,6 +72,9 @@ def test_no_label_no_legend(regression):
         (X, {"n_std": np.inf}),
         (X, {"output": 2}),
         (X, {"output": -1}),
+        (X, {"output": 0.5}),
+        (X, {"n_std": "wide"}),
+        (X, {"n_std": [[1], [2, 3]]}),
         (X, {"noise_std": -1}),
     ],
 )
@@ -79,6 +82,17 @@ def test_bad_input_is_refused_before_a_figure_is_made(regression, x, options):
     with pytest.raises(InputError, match="must"):
         plot_band(regression, x, **options)
     assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(("mean", "std"), [(np.nan, 1.0), (np.inf, 1.0), (0.0, np.nan), (0.0, np.inf), (0.0, -1.0)])
+def test_what_cannot_be_drawn_is_refused(mean, std):
+    """Other outputs are not looked at."""
+    pred = RegressionPredictive(np.zeros((7, 2)), np.ones((7, 2)))
+    pred.mean[3, 1], pred.std[3, 1] = mean, std  # written to after it was made
+    with pytest.raises(InputError, match=r"pred must have finite means .* at 1 of 7 points"):
+        plot_band(pred, X, output=1)
+    assert not plt.get_fignums()
+    assert plot_band(pred, X, output=0).lines
 
 
 def test_other_types_are_refused(classification):

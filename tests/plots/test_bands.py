@@ -98,7 +98,9 @@ def test_one_output_of_several_is_drawn():
         ({}, {}, "predictions must map"),
         ({"GP": np.zeros(5)}, {}, "predictions must map .* RegressionPredictive, got ndarray for 'GP'"),
         (made(1), {"x": X[:3]}, "x must have shape"),
-        (made(1, noise_std=None), {"noise": True}, "got none in 'model 0'"),
+        (made(1, noise_std=None), {"noise": True}, r"got none in 'model 0'; set it with pred.with_noise\("),
+        ({"GP": RegressionPredictive(np.zeros((5, 1, 1)), np.ones((5, 1, 1)))}, {}, "mean .N,. or .N, D."),
+        (made(2), {"data": ([[1], [2, 3]], X)}, "x of data must be numbers"),
         (made(2), {"ylim": (1, 0)}, "ylim must be a lower and an upper end"),
         (made(2), {"ylim": (1, 2, 3)}, "ylim must have shape"),
         (made(2), {"data": X}, "data must be a pair"),
@@ -113,6 +115,15 @@ def test_one_output_of_several_is_drawn():
 def test_bad_input_is_refused_before_a_figure_is_made(predictions, options, message):
     with pytest.raises(InputError, match=message):
         plot_bands(predictions, **({"x": X} | options))
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("field", ["mean", "std"])
+def test_what_cannot_be_drawn_is_refused(field):
+    predictions = made(2)
+    getattr(predictions["model 1"], field)[[0, 3]] = np.nan  # written to after it was made
+    with pytest.raises(InputError, match=r"predictions\['model 1'\] must have finite .* at 2 of 5 points"):
+        plot_bands(predictions, X)
     assert not plt.get_fignums()
 
 

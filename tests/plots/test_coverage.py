@@ -83,6 +83,9 @@ def test_draws_on_the_given_axes_with_its_labels():
         {"GP": CoverageCurve(np.array([]), np.array([]), 80)},
         {"GP": CoverageCurve(100 * NOMINAL, NOMINAL, 80)},
         {"GP": CoverageCurve(NOMINAL, np.full(3, np.nan), 80)},
+        {"GP": CoverageCurve(NOMINAL, NOMINAL, 0)},
+        {"GP": CoverageCurve(NOMINAL, NOMINAL, -3)},
+        {"GP": CoverageCurve(NOMINAL, NOMINAL, np.nan)},
     ],
 )
 def test_bad_input_is_refused_before_a_figure_is_made(curves):

@@ -50,6 +50,31 @@ def test_values_that_are_all_the_same_fill_one_bin():
     assert sorted(right.get_data().values)[-2:] == [0, 1]
 
 
+LOG10 = np.log(10)
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ([LOG10, np.nextafter(LOG10, 3), LOG10], (0, LOG10)),
+        ([LOG10, LOG10 + 1e-14, LOG10], (0, LOG10)),
+        ([0, 0, 0], (0, 1)),
+        ([0, 0, 5e-324], (0, 1)),
+        ([-2, -2, -2], (-2, 0)),
+        ([1, 1, 1 + 1e-6], (1, 1 + 1e-6)),
+        ([0, 0, 1e-20], (0, 1e-20)),
+    ],
+)
+@pytest.mark.parametrize("bins", [1, 30, 301])
+def test_values_that_differ_by_rounding_alone_are_seen_from_zero(values, ends, bins):
+    right, wrong = (
+        patch.get_data() for patch in plot_measure_distribution(values, [True, True, False], bins=bins).patches
+    )
+    assert right.edges[[0, -1]] == pytest.approx(ends, rel=1e-12)
+    assert len(right.edges) == bins + 1 and (np.diff(right.edges) > 0).all()
+    assert right.values.max() == wrong.values.max() == 1
+
+
 def test_draws_on_the_given_axes_with_its_labels():
     ax = plt.figure().add_subplot()
     given = plot_measure_distribution(VALUES, RIGHT, ax=ax, xlabel="entropy (nats)", title="LeNet")
@@ -68,6 +93,10 @@ def test_draws_on_the_given_axes_with_its_labels():
         (VALUES, RIGHT, {"bins": 0}, "bins must be an integer of at least 1"),
         (VALUES, RIGHT, {"bins": 2.5}, "bins must be an integer"),
         (VALUES, RIGHT, {"bins": "auto"}, "bins must be an integer"),
+        (VALUES, RIGHT, {"bins": None}, "bins must be an integer"),
+        (VALUES, RIGHT, {"bins": ["low", "high"]}, "rising edges"),
+        (VALUES, RIGHT, {"bins": [[0], [1, 2]]}, "rising edges"),
+        ([0.1, 0.2], [[1], [0, 1]], {}, "right must be True or False"),
         (VALUES, RIGHT, {"bins": [0, 1, 1]}, "rising edges"),
         (VALUES, RIGHT, {"bins": [0, 0.01]}, "bins must hold all values"),
         (VALUES, RIGHT, {"colors": ["red"]}, "colors must hold 2"),

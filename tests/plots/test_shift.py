@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
 
 from mcdrop.errors import InputError
 from mcdrop.plots import plot_shift
@@ -26,6 +27,8 @@ def test_bars_are_one_standard_error_to_either_side():
     assert not plain.has_yerr and barred.has_yerr
     ends = [segment[:, 1] for segment in barred.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[0.77, 1.17], [0.85, 0.85], [0.3, 0.5]])
+    assert to_hex(barred.lines[2][0].get_color()[0]) == to_hex(barred.lines[0].get_color())
+    assert to_hex(barred.lines[0].get_color()) != to_hex(plain.lines[0].get_color())
 
 
 def test_draws_on_the_given_axes_with_its_labels():
@@ -46,6 +49,9 @@ def test_one_shift_is_enough():
         ([0.3, 0.9, 0.8], ANGLES, {}, "scores must map"),
         (SCORES, [0, 30], {}, r"scores\['softmax'\] must have shape \(2,\)"),
         (SCORES, [], {}, "shift must have shape"),
+        (SCORES, [[0], [30, 60]], {}, "shift must be numbers"),
+        (SCORES, ANGLES, {"errors": [1, 2]}, "errors must map the names of models .*, got list"),
+        (SCORES, ANGLES, {"errors": []}, "errors must map the names of models .*, got list"),
         (SCORES, [0, 30, np.nan], {}, "shift must be finite"),
         ({"GP": [0.1, np.inf, 0.2]}, ANGLES, {}, r"scores\['GP'\] must be finite"),
         (SCORES, ANGLES, {"errors": {"GP": [0, 0, 0]}}, "errors must be of models in scores, got 'GP'"),
