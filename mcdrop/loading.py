@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcdrop import storage
-from mcdrop.errors import DataError, InputError
+from mcdrop.errors import DataError, InputError, McdropError
 
 if TYPE_CHECKING:
     from mcdrop.baselines import GPClassifier, GPRegressor
@@ -36,7 +36,8 @@ def load(path: str | Path, *, kernel: Any = None) -> "Saved":
         An object of the class that was saved.
 
     Raises:
-        DataError: If there is no such file, it is cut off or damaged, something else wrote it, or a newer mcdrop.
+        DataError: If there is no such file, it is cut off or damaged, something else wrote it, a newer mcdrop, or it
+            is whole and does not hold what such a result is made of.
         InputError: If a kernel is given for anything but a `GPRegressor`, or one is needed and missing.
 
     Example:
@@ -57,4 +58,14 @@ def load(path: str | Path, *, kernel: Any = None) -> "Saved":
     if kernel is not None and archive.kind != "GPRegressor":
         raise InputError(f"kernel is for a saved GPRegressor only, got one for a {archive.kind}; leave it out")
     restore: Callable[..., Saved] = getattr(import_module(_HOMES[archive.kind]), archive.kind).from_archive
-    return restore(archive) if kernel is None else restore(archive, kernel=kernel)
+    try:
+        return restore(archive) if kernel is None else restore(archive, kernel=kernel)
+    except McdropError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        advice = "save it again" if kernel is None else "check that the kernel is the fitted one, or save it again"
+        raise DataError(
+            f"{archive.path}: expected what a saved {archive.kind} is made of, got other variables or attributes "
+            f"({reason}); {advice}"
+        ) from error

@@ -9,6 +9,7 @@ import pytest
 
 import mcdrop
 from mcdrop import DataError, InputError, baselines, storage
+from mcdrop.storage import Variable
 
 
 class Restored:
@@ -97,3 +98,80 @@ def test_loading_a_prediction_loads_no_baseline(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ONES = Variable(("point", "output"), np.ones((3, 1)))
+FIELDS = {name: Variable(("point", "class"), np.full((3, 2), 0.5)) for name in ("probs", "probs_std", "logit_mean")}
+FIELDS |= {"logit_std": FIELDS["probs"], "votes": FIELDS["probs"], "expected_entropy": Variable(("point",), np.ones(3))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups"),
+    [
+        ("RegressionPredictive", {}),
+        ("RegressionPredictive", {"predictions": {"mean": ONES}}),
+        ("RegressionPredictive", {"predictions": {"mean": ONES, "std": replace(ONES, values=np.array([["a"]] * 3))}}),
+        ("RegressionPredictive", {"predictions": {"mean": ONES, "std": replace(ONES, values=-np.ones((3, 1)))}}),
+        ("RegressionPredictive", {"predictions": {"mean": ONES, "std": ONES, "samples": Variable((), np.ones(()))}}),
+        ("ClassificationPredictive", {}),
+        ("ClassificationPredictive", {"predictions": FIELDS}),
+        ("GPRegressor", {}),
+        ("GPClassifier", {}),
+    ],
+)
+def test_a_whole_file_without_what_its_kind_needs_is_a_data_error(tmp_path, kind, groups):
+    path = storage.write(tmp_path / "a.nc", kind, groups, {})
+    with pytest.raises(DataError) as caught:
+        mcdrop.load(path)
+    assert str(caught.value).startswith(f"{path}: expected ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("passes", [np.ones(3), np.asarray(2.5), np.asarray(0), np.asarray("nine")])
+def test_a_file_with_an_odd_number_of_passes_is_a_data_error(tmp_path, passes):
+    dims = ("pass",) * passes.ndim
+    constants = {"predictions_constant_data": {"passes": Variable(dims, passes)}}
+    kinds = {"RegressionPredictive": {"mean": ONES, "std": ONES}, "ClassificationPredictive": FIELDS}
+    for kind, fields in kinds.items():
+        with pytest.raises(DataError, match=r"a\.nc: expected"):
+            mcdrop.load(storage.write(tmp_path / "a.nc", kind, {"predictions": fields} | constants, {}))
+
+
+@pytest.mark.parametrize("fault", ["attribute", "data", "trailing"])
+def test_a_fitted_baseline_whose_file_lacks_something_is_a_data_error(tmp_path, fault):
+    x = np.linspace(0, 1, 6)
+    archive = storage.read(baselines.GPRegressor().fit(x, np.sin(6 * x)).save(tmp_path / "gp.nc"))
+    groups, attributes = {name: dict(group) for name, group in archive.groups.items()}, dict(archive.attributes)
+    if fault == "attribute":
+        del attributes["fit_seconds"]
+    elif fault == "data":
+        groups["constant_data"]["x"] = Variable((), np.asarray(1.0))
+    else:
+        attributes["trailing"] = 3
+    path = storage.write(tmp_path / "a.nc", "GPRegressor", groups, attributes)
+    with pytest.raises(DataError, match=r"a\.nc: expected what a saved GPRegressor is made of, got .*; save it again"):
+        mcdrop.load(path)
+
+
+@pytest.mark.parametrize("error", [InputError("kernel is missing"), DataError("too old")])
+def test_what_mcdrop_says_of_a_file_is_passed_on(tmp_path, monkeypatch, error):
+    class Failing:
+        @classmethod
+        def from_archive(cls, archive, **options):
+            raise error
+
+    monkeypatch.setattr(baselines, "GPRegressor", Failing)
+    with pytest.raises(type(error)) as caught:
+        mcdrop.load(write(tmp_path, "GPRegressor"))
+    assert caught.value is error
+
+
+def test_a_kernel_of_ones_own_that_fails_is_named_as_a_reason(tmp_path, monkeypatch):
+    class Failing:
+        @classmethod
+        def from_archive(cls, archive, *, kernel):
+            raise TypeError("two\nlines")
+
+    monkeypatch.setattr(baselines, "GPRegressor", Failing)
+    with pytest.raises(DataError, match=r"\(TypeError: two lines\); check that the kernel is the fitted one"):
+        mcdrop.load(write(tmp_path, "GPRegressor"), kernel=object())

@@ -4,11 +4,13 @@ from dataclasses import FrozenInstanceError, fields, replace
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcdrop import ClassificationPredictive, DataError, InputError, RegressionPredictive, storage
+from mcdrop import ClassificationPredictive, DataError, InputError, RegressionPredictive, load, storage
 from mcdrop.predictive.axes import name_axes
 
 MEAN, STD = np.array([[0.0, 10.0], [-3.0, 1.0], [2.0, 5.0]]), np.array([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])
@@ -90,8 +92,8 @@ def test_length_is_the_number_of_points():
     ("call", "message"),
     [
         (lambda p: p.total_std(), "pass noise_std"),
-        (lambda p: p.total_std(-1.0), "noise_std must be >= 0, got -1"),
-        (lambda p: p.total_std(float("nan")), "noise_std must be >= 0, got nan"),
+        (lambda p: p.total_std(-1.0), "noise_std must be >= 0 and finite, got -1"),
+        (lambda p: p.total_std(float("nan")), "noise_std must be >= 0 and finite, got nan"),
         (lambda p: p.total_std(np.ones(3)), r"must broadcast to the mean's shape \(3, 2\), got shape \(3,\)"),
         (lambda p: p.total_std(np.ones((5, 3, 2))), r"must broadcast to the mean's shape"),
         (lambda p: p.quantile(1.1), r"q must lie in \[0, 1\]"),
@@ -333,11 +335,14 @@ def test_a_copy_knows_its_noise():
 @pytest.mark.parametrize(
     ("noise", "message"),
     [
-        (-1.0, "noise_std must be >= 0, got -1"),
-        (float("nan"), "noise_std must be >= 0, got nan"),
-        (None, "noise_std must be >= 0, got nan"),
+        (-1.0, "noise_std must be >= 0 and finite, got -1"),
+        (float("nan"), "noise_std must be >= 0 and finite, got nan"),
+        (None, "noise_std must be >= 0 and finite, got nan"),
         (np.ones(3), r"must broadcast to the mean's shape \(5, 2\), got shape \(3,\)"),
-        ("loud", "noise_std must be a number"),
+        (float("inf"), "noise_std must be >= 0 and finite, got inf"),
+        ([0.5, -2.0], r"noise_std must be >= 0 and finite, got -2 \(1 such of 2 value\(s\)\)"),
+        ("loud", "noise_std must be an array of numbers, got str"),
+        (1j, "noise_std must be an array of numbers, got complex"),
     ],
 )
 def test_noise_that_cannot_be_is_refused_wherever_it_is_given(noise, message):
@@ -389,8 +394,8 @@ def test_a_plain_softmax_is_a_copy():
         ([[0.5, 0.6]], "must sum to 1 over the classes .*, got a sum of 1.1; normalize them"),
         ([[0.5, 0.5], [0.2, 0.2]], "got a sum of 0.4"),
         ([[2.0, -1.0]], r"must lie in \[0, 1\], .*pass softmax outputs, not logits"),
-        ([[float("nan"), 1.0]], "values outside or NaN"),
-        ([[float("inf"), 0.0]], "values outside or NaN"),
+        ([[float("nan"), 1.0]], r"must lie in \[0, 1\], got nan"),
+        ([[float("inf"), 0.0]], r"must lie in \[0, 1\], got inf"),
         ([0.5, 0.5], r"must have shape \(N, K\), .* got \(2,\); for two classes stack"),
         (np.zeros((3, 0)), r"must have shape \(N, K\)"),
         ("ab", "must be an array of numbers"),
@@ -416,3 +421,163 @@ def test_regression_passes_that_do_not_fit_are_refused():
         InputError, match=r"samples must hold .* mean, \(5, 2\), per pass, got \(5, 2\); put the passes"
     ):
         drawn((5, 2), samples=np.ones((5, 2)))
+
+
+def test_arrays_of_floats_are_taken_as_they_are():
+    mean, std = MEAN.astype(np.float32), STD.astype(np.float32)
+    samples, noise = np.zeros((2, 3, 2), np.float16), np.ones(2)
+    pred = RegressionPredictive(mean, std, passes=2, noise_std=noise, samples=samples)
+    assert pred.mean is mean and pred.std is std and pred.samples is samples and pred.noise_std is noise
+    classes = classification()
+    again = replace(classes, passes=30)
+    for field in fields(classes):
+        assert getattr(again, field.name) is getattr(classes, field.name)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "convert",
+    [
+        list,
+        lambda values: values.astype(int),
+        pd.Series,
+        torch.from_numpy,
+        lambda values: torch.tensor(values, dtype=torch.bfloat16, requires_grad=True),
+        lambda values: np.ma.masked_array(values, mask=False),
+        lambda values: np.array(values, dtype=object),
+    ],
+    ids=["list", "whole numbers", "series", "tensor", "bfloat16 with gradient", "nothing masked", "object"],
+)
+def test_other_numbers_become_arrays_of_floats(tmp_path, convert):
+    mean, std, noise, samples = np.arange(3.0), np.ones(3), np.full(3, 2.0), np.ones((2, 3))
+    kept = torch.from_numpy(samples).requires_grad_()
+    pred = RegressionPredictive(convert(mean), convert(std), passes=2, noise_std=convert(noise), samples=kept)
+    for name, expected in {"mean": mean, "std": std, "noise_std": noise, "samples": samples}.items():
+        assert type(getattr(pred, name)) is np.ndarray
+        assert getattr(pred, name).dtype.kind == "f"
+        np.testing.assert_array_equal(getattr(pred, name), expected)
+    assert_equal_to_the_bit(saved(pred, tmp_path), pred)
+    np.testing.assert_array_equal(pred.with_noise(convert(noise)).total_std(), np.sqrt(np.full(3, 5.0)))
+    np.testing.assert_array_equal(pred.total_std(convert(noise)), np.sqrt(np.full(3, 5.0)))
+    assert pred.quantile(convert(np.ones(3)), noise_std=convert(noise)).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean": np.where(MEAN > 5, np.nan, MEAN)}, r"mean must be finite, got nan \(1 such of 6 value\(s\)\); leave"),
+        ({"mean": MEAN - np.inf}, r"mean must be finite, got -inf \(6 such of 6"),
+        ({"std": STD - 1}, r"std must be >= 0 and finite, got -0.5 \(2 such of 6 value\(s\)\); give standard dev"),
+        ({"std": STD * np.nan}, "std must be >= 0 and finite, got nan"),
+        ({"std": STD + np.inf}, "std must be >= 0 and finite, got inf"),
+        (
+            {"mean": [["a", "b"]] * 3},
+            r"mean must be an array of numbers, got list \(dtype .*; convert it to real numbers",
+        ),
+        ({"mean": [[1.0], [1.0, 2.0]]}, "mean must be an array of numbers, got list"),
+        ({"std": STD + 1j}, r"std must be an array of numbers, got ndarray \(dtype complex128\)"),
+        ({"mean": MEAN.astype("M8[D]")}, r"mean must be an array of numbers, got ndarray \(dtype datetime64"),
+        ({"mean": {"a": 1}}, "mean must be an array of numbers, got dict"),
+        ({"mean": np.ma.masked_less(MEAN, 0)}, r"number everywhere, got 1 masked value\(s\); drop those"),
+        ({"mean": torch.empty(3, 2, device="meta")}, "mean must be an array of numbers, got Tensor"),
+        ({"passes": 0}, r"passes must be an integer of at least 1 .*, got 0"),
+        ({"passes": 2.0}, "passes must be an integer of at least 1 .*, got 2.0"),
+        ({"passes": True}, "passes must be an integer of at least 1 .*, got True"),
+        ({"samples": np.zeros((7, 3, 2))}, "number of samples where they are kept, 7, got 100; give passes=7"),
+        ({"samples": np.zeros((7, 3, 2)), "passes": None}, "number of samples .*, 7, got None; give passes=7"),
+        ({"samples": np.full((100, 3, 2), np.nan)}, "samples must not hold NaN"),
+        ({"samples": 3.0}, r"samples must hold one array .* got \(\); put the passes on axis 0"),
+        ({"samples": np.zeros((2, 3, 2)) * 1j}, "samples must be an array of numbers"),
+    ],
+)
+def test_what_is_no_prediction_is_refused_when_it_is_made(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        replace(gaussian(), **changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probs": np.full((4, 3), np.nan)}, r"probs must lie in \[0, 1\], got nan"),
+        ({"probs": np.full((4, 3), 2.0)}, r"probs must lie in \[0, 1\], got 2 .*; pass softmax outputs, not logits"),
+        ({"probs": np.ones(3)}, r"probs must have shape \(N, K\)"),
+        ({"probs_std": np.full((4, 3), -1e-9)}, "probs_std must be >= 0 and finite, got -1e-09"),
+        ({"votes": np.full((4, 3), -1)}, "votes must be >= 0 and finite, got -1"),
+        ({"votes": [["a"] * 3] * 4}, "votes must be an array of numbers"),
+        ({"expected_entropy": np.full(4, -1.0)}, "expected_entropy must be >= 0 and finite, got -1"),
+        ({"expected_entropy": np.full(4, np.nan)}, "expected_entropy must be >= 0 and finite, got nan"),
+        ({"logit_mean": "text"}, "logit_mean must be an array of numbers"),
+        ({"passes": 0}, "passes must be an integer of at least 1"),
+        ({"passes": None, "samples": None}, "passes must be an integer of at least 1 .* got None"),
+        ({"passes": 7}, "number of samples where they are kept, 30, got 7"),
+        ({"samples": np.full((30, 4, 3), np.nan)}, "samples must not hold NaN"),
+    ],
+)
+def test_what_is_no_classification_is_refused_when_it_is_made(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        replace(classification(), **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_masked_class_may_have_logits_of_minus_infinity():
+    samples = RNG.normal(size=(5, 4, 3))
+    samples[..., 2] = -np.inf
+    mean, std = np.tile([0.0, 0.0, -np.inf], (4, 1)), np.tile([1.0, 1.0, np.nan], (4, 1))
+    pred = ClassificationPredictive.from_probs([[0.5, 0.5, 0.0]] * 4)
+    masked = replace(pred, logit_mean=mean, logit_std=std, passes=5, samples=samples)
+    assert (masked.prob_samples[..., 2] == 0).all()
+    assert np.isneginf(masked.logit_mean[:, 2]).all()
+
+
+def test_a_classification_of_lists_is_one_of_arrays():
+    pred = classification()
+    listed = {field.name: getattr(pred, field.name).tolist() for field in fields(pred)[:6]}
+    given = replace(pred, **listed)
+    assert given.votes.dtype == np.int64
+    assert_equal_to_the_bit(given, pred)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_spreads_of_any_size_add(scale):
+    pred = RegressionPredictive([0.0], [3 * scale])
+    np.testing.assert_allclose(pred.total_std(4 * scale), [5 * scale])
+
+
+@pytest.mark.filterwarnings("error")
+def test_rounding_beyond_certainty_is_cut_off_and_gradients_are_left_behind():
+    pred = ClassificationPredictive.from_probs([[1 + 9e-7, -9e-10], [0.5, 0.5]])
+    assert pred.probs[0].tolist() == [1.0, 0.0]
+    soft = torch.softmax(torch.zeros(2, 4, requires_grad=True), dim=-1)
+    np.testing.assert_array_equal(ClassificationPredictive.from_probs(soft).probs, np.full((2, 4), 0.25))
+    q = torch.tensor([0.1, 0.9], requires_grad=True)
+    np.testing.assert_allclose(gaussian().quantile(q), gaussian().quantile([0.1, 0.9]), rtol=1e-5)
+
+
+class Regression(RegressionPredictive):
+    """A user's own."""
+
+
+class Classification(ClassificationPredictive):
+    """A user's own."""
+
+
+def test_predictions_of_a_subclass_come_back_as_the_class_that_is_known(tmp_path):
+    loaded = load(Regression(MEAN, STD).save(tmp_path / "a.nc"))
+    assert type(loaded) is RegressionPredictive
+    np.testing.assert_array_equal(loaded.mean, MEAN)
+    assert type(load(Classification.from_probs(PROBS).save(tmp_path / "b.nc"))) is ClassificationPredictive
+
+
+def test_samples_in_a_file_are_the_draws_of_one_chain(tmp_path):
+    archive = storage.read(drawn((5, 2)).save(tmp_path / "a.nc"))
+    given = archive.variable("predictions", "samples")
+    for dims, values in [(given.dims, given.values.repeat(2, 0)), (("p", *given.dims[1:]), given.values)]:
+        changed = dict(archive.groups["predictions"]) | {"samples": replace(given, dims=dims, values=values)}
+        with pytest.raises(DataError, match=r"a\.nc: expected samples that are the draws of one chain, got the axes"):
+            RegressionPredictive.from_archive(replace(archive, groups=dict(archive.groups) | {"predictions": changed}))
+
+
+def test_samples_of_one_number_need_an_axis_of_passes():
+    with pytest.raises(InputError, match=r"samples must hold one array of the shape of mean, \(\), per pass, got \(\)"):
+        RegressionPredictive(0.0, 1.0, passes=1, samples=3.0)

@@ -388,6 +388,13 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, groups, options, message):
         ({"": 1}, "got ''"),
         ({"two\nlines": 1}, "one-line names"),
         ({3: 1}, "got 3"),
+        ({"CLASS": 1}, "which NetCDF4 keeps for itself, got 'CLASS'; rename it"),
+        ({"NAME": "x"}, "got 'NAME'; rename it"),
+        ({"REFERENCE_LIST": 1}, "got 'REFERENCE_LIST'; rename it"),
+        ({"DIMENSION_LIST": 1}, "got 'DIMENSION_LIST'; rename it"),
+        ({"DIMENSION_LABELS": 1}, "got 'DIMENSION_LABELS'; rename it"),
+        ({"é" * 129: 1}, r"at most 256 bytes, got 258 in 'é+'\.\.\.; shorten it"),
+        ({"a" * 70_000: 1}, r"at most 256 bytes, got 70000 in 'a{20}'\.\.\.; shorten it"),
     ],
 )
 def test_attributes_that_cannot_be_kept_are_refused(tmp_path, attributes, message):
@@ -404,3 +411,51 @@ def test_a_seal_changes_nothing_for_other_readers(tmp_path, monkeypatch):
     assert "without its checksum" in refusal(bare)
     with xarray.open_datatree(sealed) as one, xarray.open_datatree(bare) as other:
         assert one.identical(other)
+
+
+def test_names_of_attributes_may_be_as_long_as_netcdf_allows(tmp_path):
+    given = {"a" * 256: 1, "class": 2, "Name": 3}
+    assert storage.read(storage.write(tmp_path / "a.nc", "Example", {}, given)).attributes == given
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    pipe, folder, link = tmp_path / "pipe", tmp_path / "folder", tmp_path / "link"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    link.symlink_to(pipe)
+    for place in (pipe, link):
+        with pytest.raises(OutputError, match=f"cannot write {pipe}: it is a pipe, a socket or a device, and no file"):
+            storage.write(place, "Example", {}, {})
+    with pytest.raises(OutputError, match="it is a folder"):
+        storage.write(folder, "Example", {}, {})
+    assert pipe.is_fifo() and folder.is_dir() and link.is_symlink()
+    assert {place.name for place in tmp_path.iterdir()} == {"pipe", "folder", "link"}
+
+
+@pytest.mark.parametrize("path", [3, b"a.nc", None, 1.5, "a\0b.nc", Path("a\0b.nc"), "\ud800.nc"])
+def test_what_is_no_path_is_refused(path):
+    for use in (storage.read, lambda place: storage.write(place, "Example", {}, {})):
+        with pytest.raises(InputError, match=r"path must .*, got .*; "):
+            use(path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o444, 0o664])
+def test_a_new_file_has_the_permissions_of_the_old_one_and_is_private_until_then(path, monkeypatch, mode):
+    seen = []
+    monkeypatch.setattr(writing, "seal", lambda file: seen.append(file.stat().st_mode & 0o777))
+    path.chmod(mode)
+    storage.write(path, "Other", {}, {})
+    assert path.stat().st_mode & 0o777 == mode
+    assert seen == [0o600]
+
+
+def test_a_first_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "plain").touch()
+    written = storage.write(tmp_path / "a.nc", "Example", {}, {})
+    assert written.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_kind_that_is_no_text_is_refused(tmp_path, monkeypatch):
+    own = writing.own
+    monkeypatch.setattr(writing, "own", lambda kind: own(kind) | {"mcdrop_kind": np.arange(3)})
+    assert "its kind is array" in refusal(storage.write(tmp_path / "a.nc", "Example", {}, {}))

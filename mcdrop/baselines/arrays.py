@@ -4,10 +4,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop.errors import InputError
+from mcdrop.predictive.arrays import as_array
 
 __all__ = ["check_floats", "check_inputs", "check_labels", "check_rows", "check_training"]
 
 Floats = NDArray[np.float64]
+
+_FEW_CLASSES = 1000
+_CLASSES_PER_POINT = 10
+"""A label beyond both is taken for a slip: every class takes room of its own, whether it has points or not."""
 
 
 def check_inputs(x: ArrayLike) -> Floats:
@@ -52,20 +57,25 @@ def check_labels(y: ArrayLike, count: int, *, classes: int | None) -> tuple[NDAr
     """
     values = check_floats(y, "y")
     if values.ndim != 1:
-        raise InputError(
-            f"y must have shape (N,), one label per point, got {values.shape}; turn one-hot rows into labels "
-            "with argmax(axis=1)"
-        )
+        column = values.ndim == 2 and values.shape[1] == 1
+        advice = "flatten it with y.ravel()" if column else "turn one-hot rows into labels with argmax(axis=1)"
+        raise InputError(f"y must have shape (N,), one label per point, got {values.shape}; {advice}")
     if len(values) != count:
         raise InputError(
             f"x and y must have the same length, got {count} and {len(values)}; give one label per row of x"
         )
     if count < 2:
         raise InputError(f"fit needs at least 2 points, got {count}; a single point tells no classes apart")
-    wrong = values[(values != np.floor(values)) | (values < 0) | (values >= (2**31 if classes is None else classes))]
+    wrong = values[(values != np.floor(values)) | (values < 0) | (values >= (np.inf if classes is None else classes))]
     if len(wrong):
         known = "whole numbers from 0" if classes is None else f"classes from 0 to {classes - 1}"
         raise InputError(f"y must hold {known}, got {wrong[0]:g} among {len(wrong)} such label(s); number the classes")
+    most = max(_FEW_CLASSES, _CLASSES_PER_POINT * count)
+    if classes is None and values.max() >= most:
+        raise InputError(
+            f"y must hold labels below {most} for {count} points, got {values.max():.0f}; number the classes from 0 "
+            "without gaps: np.unique(y, return_inverse=True)[1], or say how many there are: classes=..."
+        )
     if np.ptp(values) == 0:
         raise InputError(
             f"y must hold at least 2 classes, got {count} times {values[0]:g}; one class leaves nothing to tell apart"
@@ -105,13 +115,11 @@ def check_floats(values: ArrayLike, name: str) -> Floats:
     Raises:
         InputError: If they are no numbers, or not finite.
     """
-    try:
-        array = np.array(values, dtype=np.float64)  # a copy: changing x after fit must not change the fit
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that needs its gradient
+    if getattr(values, "requires_grad", False):
         raise InputError(
-            f"{name} must be an array of numbers, got {type(values).__name__} ({error}); "
-            "convert it with numpy.asarray first"
-        ) from error
+            f"{name} must be data, got a {type(values).__name__} that requires its gradient; pass {name}.detach()"
+        )
+    array = as_array(name, values).astype(np.float64)  # a copy: changing x after fit must not change the fit
     if not np.isfinite(array).all():
         raise InputError(
             f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} NaN or infinite value(s); "

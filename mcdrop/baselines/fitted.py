@@ -62,7 +62,8 @@ class Baseline(ABC):
         """
         self._require_fit("save")
         groups, attributes = self._contents()
-        return storage.write(path, type(self).__name__, groups, attributes)
+        own = next(kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__))  # not a subclass
+        return storage.write(path, own.__name__, groups, attributes)
 
     @classmethod
     @abstractmethod

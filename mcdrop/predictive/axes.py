@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop.errors import InputError
-from mcdrop.storage import Variable
+from mcdrop.errors import DataError
+from mcdrop.storage import Archive, Variable
 
-__all__ = ["name_axes", "refuse_misfits", "stack_passes"]
+__all__ = ["name_axes", "stack_passes", "unstack_passes"]
 
 
 def name_axes(ndim: int, last: str) -> tuple[str, ...]:
@@ -35,19 +36,18 @@ def stack_passes(samples: NDArray[Any], axes: tuple[str, ...], units: str, long_
     return Variable(("chain", "draw", *axes), samples[None], units, long_name)
 
 
-def refuse_misfits(reference: str, shape: tuple[int, ...], samples: NDArray[Any] | None) -> None:
-    """Refuse passes that are not one array of the reference's shape per pass.
-
-    Args:
-        reference: What the shape is of, for the message.
-        shape: The shape of one pass.
-        samples: The passes, or None.
+def unstack_passes(archive: Archive) -> NDArray[Any] | None:
+    """Return the passes of shape (T, N, ...) that a file holds, or None if they were not kept.
 
     Raises:
-        InputError: If they are not of shape (T, *shape).
+        DataError: If they are not the draws of one chain.
     """
-    if samples is not None and samples.shape[1:] != shape:
-        raise InputError(
-            f"samples must hold one array of the shape of {reference}, {shape}, per pass, got {samples.shape}; "
-            "put the passes on axis 0"
+    samples = archive.groups.get("predictions", {}).get("samples")
+    if samples is None:
+        return None
+    if samples.dims[:2] != ("chain", "draw") or len(samples.values) != 1:
+        raise DataError(
+            f"{archive.path}: expected samples that are the draws of one chain, got the axes {samples.dims} of shape "
+            f"{samples.values.shape}; save the prediction again"
         )
+    return np.asarray(samples.values[0])

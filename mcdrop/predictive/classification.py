@@ -9,14 +9,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop import measures, storage
+from mcdrop.arguments import check_count
 from mcdrop.errors import DataError, InputError
-from mcdrop.predictive.axes import name_axes, refuse_misfits, stack_passes
+from mcdrop.predictive.arrays import as_array, as_floats, check_samples, refuse_outside
+from mcdrop.predictive.axes import name_axes, stack_passes, unstack_passes
 
 __all__ = ["ClassificationPredictive"]
 
 Floats = NDArray[np.float64]
 
 _SUM_ERROR = 1e-3  # how far a row of probabilities may be from 1: single precision over many classes is well within
+_ROUNDING = 1e-6  # how far single precision may leave a range
+
+_PER_CLASS = ("probs", "probs_std", "logit_mean", "logit_std")
+_FROM_ZERO = {
+    "probs_std": (0, "give standard deviations"),
+    "votes": (0, "count the passes that each class won"),
+    "expected_entropy": (-_ROUNDING, "give entropies in nats"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +34,8 @@ class ClassificationPredictive:
     """Class probabilities of a classifier at N points, and how the passes disagree about them.
 
     Shapes are (N, K) for per-class and (N,) for per-point values; dense predictions have their extra
-    axes between N and K. The measures are in nats.
+    axes between N and K. The measures are in nats. Lists, tables and tensors become arrays; arrays of floats are taken
+    as they are, without a copy. A class that the net masks has logits of minus infinity, whose spread is NaN.
 
     Attributes:
         probs: Mean over passes of the softmax output, shape (N, K).
@@ -49,20 +60,18 @@ class ClassificationPredictive:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit together."""
-        shape = self.probs.shape
-        for name in ("probs_std", "logit_mean", "logit_std", "votes"):
-            if getattr(self, name).shape != shape:
-                raise InputError(
-                    f"probs and {name} must have one shape, got {shape} and {getattr(self, name).shape}; "
-                    "give one value per point and class"
-                )
-        if self.expected_entropy.shape != shape[:-1]:
-            raise InputError(
-                f"expected_entropy must have one value per point, shape {shape[:-1]}, got "
-                f"{self.expected_entropy.shape}; sum over the classes"
-            )
-        refuse_misfits("probs", shape, self.samples)
+        """Refuse what is no probability or spread, or does not fit together."""
+        arrays = {name: as_floats(name, getattr(self, name)) for name in _PER_CLASS}
+        arrays["votes"] = as_array("votes", self.votes)
+        arrays["expected_entropy"] = as_floats("expected_entropy", self.expected_entropy)
+        _refuse_misfits(arrays)
+        _refuse_improbable(arrays["probs"])
+        for name, (least, advice) in _FROM_ZERO.items():
+            refuse_outside(name, arrays[name], "be >= 0 and finite", least=least, advice=advice)
+        check_count("passes", self.passes, least=1, why="a prediction is made of one or more")
+        samples = check_samples(self.samples, self.passes, reference="probs", shape=arrays["probs"].shape)
+        for name, array in (arrays | {"samples": samples}).items():
+            object.__setattr__(self, name, array)
 
     @classmethod
     def from_probs(cls, probs: ArrayLike, *, provenance: Mapping[str, Any] | None = None) -> Self:
@@ -75,7 +84,8 @@ class ClassificationPredictive:
             provenance: What made the prediction, as plain data.
 
         Returns:
-            `probs` as given, their logarithms as `logit_mean`, and one vote per point.
+            `probs` as given (rounding beyond 0 and 1 is cut off), their logarithms as `logit_mean`, and one vote per
+            point.
 
         Raises:
             InputError: If these are no probabilities of at least one class.
@@ -164,7 +174,8 @@ class ClassificationPredictive:
             predictions["samples"] = stack_passes(self.samples, axes, "1", "softmax inputs of the passes")
         constants = {"passes": storage.Variable((), np.asarray(self.passes), "1", "number of passes")}
         groups = {"predictions": predictions, "predictions_constant_data": constants}
-        return storage.write(path, type(self).__name__, groups, self.provenance)
+        kind = ClassificationPredictive.__name__  # a subclass's may be unknown where it is loaded
+        return storage.write(path, kind, groups, self.provenance)
 
     @classmethod
     def from_archive(cls, archive: storage.Archive) -> Self:
@@ -175,33 +186,55 @@ class ClassificationPredictive:
         """
         names = ("probs", "probs_std", "logit_mean", "logit_std", "votes", "expected_entropy")
         fields = {name: archive.variable("predictions", name).values for name in names}
-        samples = archive.groups["predictions"].get("samples")
         passes = archive.variable("predictions_constant_data", "passes").values
         try:
             return cls(
                 **fields,
-                passes=int(passes),
-                samples=None if samples is None else samples.values[0],
+                passes=passes.item(),
+                samples=unstack_passes(archive),
                 provenance=dict(archive.attributes),
             )
         except InputError as error:
             raise DataError(f"{archive.path}: expected arrays that fit together, got others: {error}") from error
 
 
-def _probabilities(probs: ArrayLike) -> Floats:
-    try:
-        given = np.array(probs, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"probs must be an array of numbers of shape (N, K), got {probs!r}") from error
-    if given.ndim < 2 or given.shape[-1] == 0:
+def _refuse_misfits(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse arrays that are not per point and class, the entropy per point."""
+    shape = arrays["probs"].shape
+    _refuse_flat(shape)
+    for name in (*_PER_CLASS[1:], "votes"):
+        if arrays[name].shape != shape:
+            raise InputError(
+                f"probs and {name} must have one shape, got {shape} and {arrays[name].shape}; "
+                "give one value per point and class"
+            )
+    if arrays["expected_entropy"].shape != shape[:-1]:
         raise InputError(
-            f"probs must have shape (N, K), one value per point and class, got {given.shape}; for two classes "
+            f"expected_entropy must have one value per point, shape {shape[:-1]}, got "
+            f"{arrays['expected_entropy'].shape}; sum over the classes"
+        )
+
+
+def _refuse_flat(shape: tuple[int, ...]) -> None:
+    if len(shape) < 2 or shape[-1] == 0:
+        raise InputError(
+            f"probs must have shape (N, K), one value per point and class, got {shape}; for two classes "
             "stack 1 - p and p on a last axis"
         )
-    if not np.all((given >= -1e-9) & (given <= 1 + 1e-6)):  # NaN is neither
-        raise InputError("probs must lie in [0, 1], got values outside or NaN; pass softmax outputs, not logits")
+
+
+def _refuse_improbable(probs: NDArray[Any]) -> None:
+    advice = "pass softmax outputs, not logits"
+    refuse_outside("probs", probs, "lie in [0, 1]", least=-1e-9, most=1 + _ROUNDING, advice=advice)
+
+
+def _probabilities(probs: ArrayLike) -> Floats:
+    """Return a copy of probabilities, if that is what they are."""
+    given = as_floats("probs", probs).astype(np.float64)
+    _refuse_flat(given.shape)
+    _refuse_improbable(given)
     sums = given.sum(axis=-1)
     if not np.all(np.abs(sums - 1) <= _SUM_ERROR):
         worst = sums.flat[np.abs(sums - 1).argmax()]
         raise InputError(f"probs must sum to 1 over the classes (last axis), got a sum of {worst:g}; normalize them")
-    return given
+    return np.clip(given, 0, 1)

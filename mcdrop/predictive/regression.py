@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop import storage
 from mcdrop.errors import DataError, InputError
-from mcdrop.predictive.axes import name_axes, refuse_misfits, stack_passes
+from mcdrop.predictive.arrays import as_floats, check_samples, refuse_outside
+from mcdrop.predictive.axes import name_axes, stack_passes, unstack_passes
 
 __all__ = ["RegressionPredictive"]
 
@@ -25,6 +26,8 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, slots=True, eq=False)
 class RegressionPredictive:
     """Mean and spread of a regression model at N points.
+
+    Lists, tables and tensors become arrays; arrays of floats are taken as they are, without a copy.
 
     Attributes:
         mean: Predictive mean, shape (N, D) or whatever trailing shape the net gives, in units of y.
@@ -44,15 +47,22 @@ class RegressionPredictive:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit together."""
-        if self.mean.shape != self.std.shape:
+        """Refuse what is no mean and spread, or does not fit together."""
+        mean, std = as_floats("mean", self.mean), as_floats("std", self.std)
+        if mean.shape != std.shape:
             raise InputError(
-                f"mean and std must have one shape, got {self.mean.shape} and {self.std.shape}; "
+                f"mean and std must have one shape, got {mean.shape} and {std.shape}; "
                 "give one standard deviation per predicted value"
             )
-        refuse_misfits("mean", self.mean.shape, self.samples)
+        refuse_outside("mean", mean, "be finite", advice="leave out the points that the model cannot predict")
+        refuse_outside("std", std, "be >= 0 and finite", least=0, advice="give standard deviations in units of y")
+        samples = check_samples(self.samples, self.passes, reference="mean", shape=mean.shape)
+        for name, array in (("mean", mean), ("std", std), ("samples", samples)):
+            object.__setattr__(self, name, array)
         if self.noise_std is not None:
-            _noise(self.noise_std, self.mean.shape)
+            _noise(self.noise_std, mean.shape)
+            if not isinstance(self.noise_std, float | int):
+                object.__setattr__(self, "noise_std", as_floats("noise_std", self.noise_std))
 
     def __len__(self) -> int:
         """Return the number of points N."""
@@ -71,7 +81,7 @@ class RegressionPredictive:
                 Default: the model's own `noise_std`.
 
         Raises:
-            InputError: If no noise is given and the model knows none, or it is negative.
+            InputError: If no noise is given and the model knows none, or it is negative or not finite.
         """
         noise = self.noise_std if noise_std is None else noise_std
         if noise is None:
@@ -80,7 +90,7 @@ class RegressionPredictive:
                 "pass noise_std=... in units of y (dropout itself gives the epistemic part only: `.std`)"
             )
         sigma = _noise(noise, self.std.shape)
-        return np.sqrt(self.std**2 + sigma**2)
+        return np.asarray(np.hypot(self.std, sigma))  # squares of 1e200 would overflow
 
     def with_noise(self, noise_std: ArrayLike) -> Self:
         """Return a copy that knows its observation noise.
@@ -90,7 +100,7 @@ class RegressionPredictive:
                 dropout net what `mcdrop.precision` finds, or what is known of the instrument.
 
         Raises:
-            InputError: If it is negative or does not fit the shape of `mean`.
+            InputError: If it is negative, not finite, or does not fit the shape of `mean`.
 
         Example:
             >>> import numpy as np
@@ -98,7 +108,7 @@ class RegressionPredictive:
             >>> RegressionPredictive(np.zeros((2, 1)), np.full((2, 1), 3.0)).with_noise(4.0).total_std().tolist()
             [[5.0], [5.0]]
         """
-        sigma = _floats("noise_std", noise_std)
+        sigma = as_floats("noise_std", noise_std).astype(np.float64, copy=False)
         return replace(self, noise_std=sigma if sigma.ndim else float(sigma))
 
     def quantile(self, q: ArrayLike, *, noise_std: ArrayLike | None = None) -> Floats:
@@ -117,9 +127,8 @@ class RegressionPredictive:
         Raises:
             InputError: If a probability lies outside [0, 1].
         """
-        level = _floats("q", q)
-        if not np.all((level >= 0) & (level <= 1)):
-            raise InputError(f"q must lie in [0, 1], got {q!r}; for the median pass 0.5")
+        level = as_floats("q", q).astype(np.float64)
+        refuse_outside("q", level, "lie in [0, 1]", least=0, most=1, advice="for the median pass 0.5")
         if self.samples is not None and noise_std is None:
             return np.quantile(self.samples.astype(np.float64), level, axis=0)
         from scipy.special import ndtri
@@ -180,7 +189,8 @@ class RegressionPredictive:
             dims = [axis if size == full else f"shared_{axis}" for size, full, axis in own][::-1]
             constants["noise_std"] = storage.Variable(tuple(dims), noise, "", "observation noise")
         groups = {"predictions": predictions, "predictions_constant_data": constants}
-        return storage.write(path, type(self).__name__, groups, self.provenance)
+        kind = RegressionPredictive.__name__  # a subclass's may be unknown where it is loaded
+        return storage.write(path, kind, groups, self.provenance)
 
     @classmethod
     def from_archive(cls, archive: storage.Archive) -> Self:
@@ -190,33 +200,24 @@ class RegressionPredictive:
             DataError: If something is missing or does not fit.
         """
         constants = archive.groups.get("predictions_constant_data", {})
-        samples = archive.groups.get("predictions", {}).get("samples")
         noise = constants["noise_std"].values if "noise_std" in constants else None
         try:
             return cls(
                 mean=archive.variable("predictions", "mean").values,
                 std=archive.variable("predictions", "std").values,
-                passes=int(constants["passes"].values) if "passes" in constants else None,
+                passes=constants["passes"].values.item() if "passes" in constants else None,
                 noise_std=float(noise) if noise is not None and noise.ndim == 0 else noise,
-                samples=None if samples is None else samples.values[0],
+                samples=unstack_passes(archive),
                 provenance=dict(archive.attributes),
             )
         except InputError as error:
             raise DataError(f"{archive.path}: expected arrays that fit together, got others: {error}") from error
 
 
-def _floats(name: str, values: ArrayLike) -> Floats:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a number or an array of numbers, got {values!r}") from error
-
-
 def _noise(noise_std: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Return observation noise in the shape of the mean, if it can be one."""
-    sigma = _floats("noise_std", noise_std)
-    if not np.all(sigma >= 0):
-        raise InputError(f"noise_std must be >= 0, got {sigma.min():g} among its values; give it in units of y")
+    sigma = as_floats("noise_std", noise_std).astype(np.float64, copy=False)
+    refuse_outside("noise_std", sigma, "be >= 0 and finite", least=0, advice="give it in units of y")
     try:
         return np.broadcast_to(sigma, shape)
     except ValueError as error:

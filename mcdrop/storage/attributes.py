@@ -15,6 +15,8 @@ from mcdrop.storage.archive import FORMAT
 __all__ = ["decode", "encode", "own"]
 
 _OWN = ("mcdrop_", "creation_library")  # how the names of the file's own attributes begin
+_RESERVED = {"CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST"}  # those that NetCDF4 gives axes
+_LONGEST = 256  # bytes: NetCDF's limit, far below that of HDF5
 
 
 def own(kind: str) -> dict[str, Any]:
@@ -50,11 +52,7 @@ def encode(attributes: Mapping[str, Any]) -> dict[str, Any]:
     stored: dict[str, Any] = {}
     as_json: list[str] = []
     for name, value in attributes.items():
-        if not isinstance(name, str) or not name.isprintable() or not name or name.startswith(("_", *_OWN)):
-            raise InputError(
-                "attributes must have one-line names that do not begin with '_', 'mcdrop_' or 'creation_library', "
-                f"got {name!r}; rename it"
-            )
+        _refuse_name(name)
         stored[name] = value.item() if isinstance(value, np.generic) else value
         if not _fits_hdf5(stored[name]):
             as_json.append(name)
@@ -67,6 +65,24 @@ def decode(stored: Mapping[str, Any]) -> dict[str, Any]:
     as_json = set(json.loads(stored["mcdrop_json"]))
     given = {name: value for name, value in stored.items() if not name.startswith(_OWN)}
     return {name: json.loads(value) if name in as_json else value for name, value in given.items()}
+
+
+def _refuse_name(name: Any) -> None:
+    """Refuse a name that an attribute cannot have."""
+    if not isinstance(name, str) or not name.isprintable() or not name or name.startswith(("_", *_OWN)):
+        raise InputError(
+            "attributes must have one-line names that do not begin with '_', 'mcdrop_' or 'creation_library', "
+            f"got {name!r}; rename it"
+        )
+    if name in _RESERVED:
+        raise InputError(
+            f"attributes must not have the names {', '.join(sorted(_RESERVED))}, which NetCDF4 keeps for itself, "
+            f"got {name!r}; rename it"
+        )
+    if (size := len(name.encode())) > _LONGEST:
+        raise InputError(
+            f"attributes must have names of at most {_LONGEST} bytes, got {size} in {name[:20]!r}...; shorten it"
+        )
 
 
 def _fits_hdf5(value: Any) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from mcdrop.errors import DataError
 from mcdrop.storage.archive import FORMAT, Archive, Variable
 from mcdrop.storage.attributes import decode
+from mcdrop.storage.places import as_path
 from mcdrop.storage.seal import inspect
 
 __all__ = ["read"]
@@ -26,12 +27,16 @@ def read(path: str | Path) -> Archive:
 
     Raises:
         DataError: If there is no such file, it is cut off or damaged, something else wrote it, or a newer mcdrop.
+        InputError: If this is no path at all.
     """
-    place = Path(path)
+    place = as_path(path)
     try:
         _refuse_other_files(place)
         stored, groups = _contents(place)
-        return Archive(stored["mcdrop_kind"], groups, decode(stored), place)
+        kind = stored["mcdrop_kind"]
+        if not isinstance(kind, str):
+            raise TypeError(f"its kind is {kind!r}")
+        return Archive(kind, groups, decode(stored), place)
     except DataError:
         raise
     except PermissionError as error:

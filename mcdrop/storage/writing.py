@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop.errors import InputError, OutputError
 from mcdrop.storage.archive import Group, checked
 from mcdrop.storage.attributes import encode, own
+from mcdrop.storage.places import as_path, mode_there
 from mcdrop.storage.seal import seal
 
 __all__ = ["write"]
@@ -32,7 +33,7 @@ def write(
     """Write groups of variables to a file that `read`, ArviZ and xarray open.
 
     Args:
-        path: The file; an old one is replaced once the new one is whole.
+        path: The file; an old one is replaced once the new one is whole, which takes over its permissions.
         kind: Name of the class whose result it is.
         groups: Variables by group and name; the groups are those of ArviZ, such as "posterior".
         attributes: Plain data about the whole. Numbers and one-line texts are kept as they are, anything else as JSON.
@@ -42,8 +43,8 @@ def write(
         The path.
 
     Raises:
-        InputError: If the arrays and names do not fit together, or an attribute is no plain data.
-        OutputError: If the file cannot be written; an old one is still there then.
+        InputError: If the arrays and names do not fit together, an attribute is no plain data, or the path none.
+        OutputError: If the file cannot be written, or something is there that is no file; it is still there then.
 
     Example:
         >>> import tempfile
@@ -58,6 +59,7 @@ def write(
     """
     from xarray import DataTree
 
+    target = as_path(path)
     labels = {dim: np.asarray(values) for dim, values in (coords or {}).items()}
     ready = {name: checked(name, variables, labels) for name, variables in groups.items()}
     dims = {dim for variables in ready.values() for variable in variables.values() for dim in variable.dims}
@@ -68,8 +70,8 @@ def write(
     tree.attrs.update(encode(attributes) | own(kind))
     encoding = {f"/{name}": _encoding(dataset.variables) for name, dataset in datasets.items()}
     size = sum(dataset.nbytes for dataset in datasets.values())
-    _replace(Path(path), size, lambda file: tree.to_netcdf(file, engine="h5netcdf", encoding=encoding))
-    return Path(path)
+    _replace(target, size, lambda file: tree.to_netcdf(file, engine="h5netcdf", encoding=encoding))
+    return target
 
 
 def _dataset(variables: Group, labels: Mapping[str, NDArray[Any]]) -> Any:
@@ -106,13 +108,16 @@ def _replace(target: Path, size: int, save: Callable[[Path], object]) -> None:
     partial: Path | None = None
     try:
         target = target.resolve()  # a link stays a link
-        if target.is_dir():
-            raise IsADirectoryError("it is a folder")
+        mode = mode_there(target)
         partial = target.with_name(f".partial-{secrets.token_hex(8)}.nc")
         with partial.open("xb") as file:  # says what is wrong with the folder in plainer words than HDF5 does
+            if mode is not None:
+                partial.chmod(0o600)  # what only its owner may read is not shown while it is written either
             _reserve(file.fileno(), size)
         save(partial)
         seal(partial)
+        if mode is not None:
+            partial.chmod(mode)
         partial.replace(target)
     except (OSError, RuntimeError) as error:
         number = error.errno if isinstance(error, OSError) else None

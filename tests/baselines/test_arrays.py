@@ -1,7 +1,10 @@
 """Arrays come back as finite floats of one shape, or the message says what was wrong with them."""
 
+from datetime import date
+
 import numpy as np
 import pytest
+import torch
 
 from mcdrop import InputError
 from mcdrop.baselines.arrays import check_floats, check_inputs, check_labels, check_rows, check_training
@@ -74,9 +77,53 @@ def test_more_classes_than_labels_may_be_named():
     ([0, 1.5], 2, None, "whole numbers from 0, got 1.5"),
     ([0, -1], 2, None, "whole numbers from 0, got -1"),
     ([0, 3, 1], 3, 3, "classes from 0 to 2, got 3"),
-    (np.eye(3), 3, None, "argmax"),
+    (np.eye(3), 3, None, r"turn one-hot rows into labels with argmax\(axis=1\)"),
+    ([[0], [1]], 2, None, r"one label per point, got \(2, 1\); flatten it with y\.ravel\(\)"),
+    ([0, 2_000_000_000], 2, None, r"labels below 1000 for 2 points, got 2000000000; .*np\.unique.*classes=\.\.\."),
+    ([0, 1000], 2, None, "labels below 1000 for 2 points, got 1000"),
     (["a", "b"], 2, None, "y must be an array of numbers"),
 ])  # fmt: skip
 def test_bad_labels(y, count, classes, message):
     with pytest.raises(InputError, match=message):
         check_labels(y, count, classes=classes)
+
+
+def test_labels_with_gaps_are_classes_where_they_may_be():
+    assert check_labels([0, 999], 2, classes=None)[1] == 1000
+    assert check_labels([0, 1999] * 100, 200, classes=None)[1] == 2000
+    assert check_labels([0, 2_000_000_000], 2, classes=2_000_000_001)[1] == 2_000_000_001
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("values", "message"), [
+    (np.ma.masked_greater([1.0, 2.0, 3.0], 1.5), r"x must hold a number everywhere, got 2 masked .*; drop"),
+    ([1.0, 2j], r"x must be an array of numbers, got list \(dtype complex128\); convert it"),
+    (torch.ones(2, dtype=torch.complex64), "x must be an array of numbers, got Tensor"),
+    (np.array(["2020-01-01"], dtype="M8[D]"), r"got ndarray \(dtype datetime64\[D\]\)"),
+    (np.array([1], dtype="m8[s]"), r"got ndarray \(dtype timedelta64\[s\]\)"),
+    ([date(2020, 1, 1)], "x must be an array of numbers, got list"),
+    (["1.5"], r"x must be an array of numbers, got list \(dtype <U3\)"),
+    (torch.ones(2, requires_grad=True), r"x must be data, got a Tensor that requires its gradient; pass x\.detach\(\)"),
+])  # fmt: skip
+def test_what_holds_no_real_numbers_is_refused(values, message):
+    with pytest.raises(InputError, match=message) as caught:
+        check_floats(values, "x")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_tensors_are_copied_without_a_warning(dtype):
+    given = torch.ones(3, dtype=dtype)
+    floats = check_floats(given, "x")
+    given[0] = 0
+    assert floats.dtype == np.float64
+    np.testing.assert_array_equal(floats, [1.0, 1.0, 1.0])
+
+
+def test_masked_arrays_without_masked_entries_are_copied():
+    given = np.ma.masked_array([1.0, 2.0], mask=False)
+    floats = check_floats(given, "x")
+    given[0] = 7
+    assert type(floats) is np.ndarray
+    np.testing.assert_array_equal(floats, [1.0, 2.0])

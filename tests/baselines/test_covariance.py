@@ -166,3 +166,12 @@ def test_fitting_inside_a_model_of_the_users_leaves_it_alone():
 def test_functions_that_fail_are_refused(kernel, message):
     with pytest.raises(InputError, match=message):
         GPRegressor(kernel).fit(*wave())
+
+
+class Mine(GPRegressor):
+    pass
+
+
+def test_a_subclass_is_saved_as_what_it_is_of(tmp_path):
+    again = mcdrop.load(Mine("se").fit(*wave()).save(tmp_path / "gp.nc"))
+    assert type(again) is GPRegressor
