@@ -135,8 +135,10 @@ def _restyle(drawn: Any, number: int) -> None:
     line, caps, bars = drawn.lines
     color = pick_colors(None, number + 1)[number]
     line.set(**line_style(number, color))
-    for part in (*caps, *bars):
-        part.set_color(color)
+    for cap in caps:
+        cap.set_markeredgecolor(color)
+    for bar in bars:
+        bar.set_color(color)
 
 
 def _ordered(models: Mapping[str, Any]) -> dict[str, Any]:
