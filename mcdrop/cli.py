@@ -70,7 +70,8 @@ def co2(
         typer.Option(
             metavar="[none|map|nuts]",
             help="Gaussian processes beside the nets: map finds the best hyperparameters in seconds, nuts draws them "
-            "from their posterior in minutes (needs mcdrop[nuts]), none leaves the processes out.",
+            "from their posterior in many minutes, most of them for the structured kernel (needs mcdrop[nuts]), none "
+            "leaves the processes out.",
         ),
     ] = "map",
     data: Annotated[

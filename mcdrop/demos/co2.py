@@ -134,8 +134,8 @@ def run_co2(
         preset: "default", "paper" or "tiny" (see `PRESETS`).
         seed: Of initial weights, training noise and masks.
         passes: Number of passes T; default: the preset's.
-        gp: How the hyperparameters of the Gaussian processes are found: "map", "nuts" (minutes), or "none" to leave
-            the processes out.
+        gp: How the hyperparameters of the Gaussian processes are found: "map", "nuts" (many minutes, most of them for
+            the structured kernel), or "none" to leave the processes out.
         data: HDF5 file to read instead of the bundled series, in its format or the tutorial's.
         reuse: Load weights that an earlier run with the same settings wrote, instead of training.
         device: Where to train and predict, for example "cuda".
