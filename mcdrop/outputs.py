@@ -2,19 +2,33 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from mcdrop.errors import InputError, NetError
 
-__all__ = ["LogitReader", "Outputs"]
+__all__ = ["LogitReader", "Outputs", "one_tensor"]
 
 Outputs = Literal["logits", "probabilities"]
 """What a classifier returns: softmax inputs, or softmax outputs."""
 
 _ROUNDING = 0.02  # how far sums of probabilities may be from 1: half precision is this coarse over many classes
+
+
+def one_tensor(output: Any) -> Tensor:
+    """Return what a net gives if it is a tensor.
+
+    Raises:
+        NetError: If it is something else.
+    """
+    if not isinstance(output, Tensor):
+        raise NetError(
+            f"the net must return one tensor, got {type(output).__name__}; "
+            "wrap it in a module whose forward returns the tensor to predict"
+        )
+    return output
 
 
 @dataclass(frozen=True, slots=True)

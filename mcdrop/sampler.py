@@ -24,6 +24,7 @@ from mcdrop.execution import (
     Execution,
     Masks,
     Run,
+    Twin,
     check_finite,
     fit_precision,
     joined,
@@ -34,7 +35,7 @@ from mcdrop.execution import (
 )
 from mcdrop.inputs import Stream, open_stream
 from mcdrop.moments import ClassMoments, Moments
-from mcdrop.outputs import LogitReader, Outputs
+from mcdrop.outputs import LogitReader, Outputs, one_tensor
 from mcdrop.precision import LogLikelihood, Precision, one_tau
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sites import SiteTable
@@ -126,7 +127,7 @@ class MCDropout(Generic[Predictive]):
             NetError: If the net refuses the inputs.
         """
         stream = self._open(x)
-        return survey(structural_twin(self.net), next(stream.first.split(PROBE_ROWS))).sites
+        return survey(Twin(structural_twin(self.net), one_tensor), next(stream.first.split(PROBE_ROWS))).sites
 
     def predict(
         self,

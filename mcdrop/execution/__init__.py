@@ -2,7 +2,7 @@
 
 from mcdrop.execution.likelihood import fit_precision, log_likelihood
 from mcdrop.execution.noise import Masks
-from mcdrop.execution.plan import Plan
+from mcdrop.execution.plan import Plan, Twin
 from mcdrop.execution.run import Run, check_finite, joined
 from mcdrop.execution.strategy import Execution
 from mcdrop.execution.survey import PROBE_ROWS, survey
@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "Run",
     "Targets",
+    "Twin",
     "check_finite",
     "fit_precision",
     "joined",

@@ -3,21 +3,21 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcdrop.execution.noise import NoiseSource
-from mcdrop.execution.plan import run_net
+from mcdrop.execution.plan import Twin, run_net
 from mcdrop.inputs import Batch
 from mcdrop.sites import DropoutCall, Interception
 
 __all__ = ["run_loop"]
 
 
-def run_loop(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
+def run_loop(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
     """Run passes one after the other.
 
     Args:
-        twin: The structural twin.
+        twin: The structural twin and what to predict of its output.
         batch: The rows to predict.
         noise: Source of the masks.
         passes: Numbers of the passes, C of them.
@@ -31,7 +31,7 @@ def run_loop(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes: range
     return torch.stack([_one_pass(twin, batch, noise, number) for number in passes])
 
 
-def _one_pass(twin: nn.Module, batch: Batch, noise: NoiseSource, number: int) -> Tensor:
+def _one_pass(twin: Twin, batch: Batch, noise: NoiseSource, number: int) -> Tensor:
     site = 0
 
     def on_site(call: DropoutCall) -> Any:

@@ -1,6 +1,8 @@
 """What is known of a net before its passes run, and one checked run of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -8,7 +10,7 @@ from mcdrop.errors import McdropError, NetError
 from mcdrop.inputs import Batch
 from mcdrop.sites import Site, SiteTable
 
-__all__ = ["Plan", "run_net"]
+__all__ = ["Plan", "Twin", "run_net"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,24 @@ class Plan:
     widest_noisy_bytes: float
 
 
-def run_net(twin: nn.Module, batch: Batch) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """What the passes run: a structural twin, and which part of its output to predict.
+
+    Attributes:
+        module: The structural twin.
+        choose: Takes what the net returns, whatever that is, to the tensor to predict, rows first.
+    """
+
+    module: nn.Module
+    choose: Callable[[Any], Tensor]
+
+
+def run_net(twin: Twin, batch: Batch) -> Tensor:
     """Run the net once and check what it returns.
 
     Args:
-        twin: The structural twin.
+        twin: The structural twin and what to predict of its output.
         batch: The rows to run it on.
 
     Returns:
@@ -48,7 +63,7 @@ def run_net(twin: nn.Module, batch: Batch) -> Tensor:
         NetError: If the net refuses the inputs, or returns no tensor or another number of rows.
     """
     try:
-        output = twin(*batch.args, **batch.kwargs)
+        output = twin.module(*batch.args, **batch.kwargs)
     except McdropError:
         raise
     except Exception as error:  # whatever a user's forward may raise
@@ -57,11 +72,7 @@ def run_net(twin: nn.Module, batch: Batch) -> Tensor:
             f"the net refused inputs of shape {batch.describe()}: {reason}; "
             "give inputs of the shape and type it was trained on, rows first"
         ) from error
-    if not isinstance(output, Tensor):
-        raise NetError(
-            f"the net must return one tensor, got {type(output).__name__}; "
-            "wrap it in a module whose forward returns the tensor to predict"
-        )
+    output = twin.choose(output)
     if output.dim() == 0 or output.shape[0] != batch.size:
         raise NetError(
             f"the net must return one row per input row, {batch.size} here, got shape {tuple(output.shape)}; "

@@ -1,11 +1,10 @@
 """One call of the sampler: its arguments checked, the net surveyed, its batches and passes walked."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
 from functools import reduce
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -13,15 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mcdrop.arguments import check_choice, check_count
-from mcdrop.errors import NetError, NoDropoutError, SilentDropoutWarning
+from mcdrop.errors import NetError
+from mcdrop.execution.audit import require_noise
 from mcdrop.execution.noise import Masks, NoiseSource
+from mcdrop.execution.plan import Twin
 from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
 from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.twin import structural_twin
 from mcdrop.inputs import Batch, Stream
+from mcdrop.outputs import one_tensor
 from mcdrop.progress import Advance, track
 from mcdrop.rng import check_seed
-from mcdrop.sites import Site, SiteTable
 
 __all__ = ["Run", "check_finite", "joined"]
 
@@ -45,6 +46,7 @@ class Run:
         net: nn.Module,
         stream: Stream,
         *,
+        choose: Callable[[Any], Tensor] = one_tensor,
         passes: int,
         seed: int,
         masks: Masks,
@@ -58,6 +60,7 @@ class Run:
         Args:
             net: The user's net; it is only read.
             stream: The inputs.
+            choose: Takes what the net returns to the tensor to predict.
             passes: Number of passes T.
             seed: What the masks are keyed by.
             masks: Whether rows share their masks.
@@ -78,9 +81,9 @@ class Run:
                 check_count(name, value, least=1, why="or None to have it chosen")
         self._passes, self._execution, self._chunk_size, self._progress = passes, execution, chunk_size, progress
         self._stream = stream
-        self._twin = structural_twin(net)
+        self._twin = Twin(structural_twin(net), choose)
         plan = survey(self._twin, next(stream.first.split(batch_size or PROBE_ROWS)))
-        _require_noise(self._twin, plan.sites)
+        require_noise(self._twin.module, plan.sites)
         self.sites = plan.sites
         self._noise = NoiseSource(plan, check_seed(seed), masks)
         self._batch_size = batch_size or default_batch_size(plan)
@@ -197,40 +200,3 @@ def _numpy_ready(values: Tensor) -> Tensor:
     """Bring kept samples to a type NumPy knows."""
     cpu = values.detach().to("cpu")
     return cpu if cpu.dtype in (torch.float32, torch.float64) else cpu.to(torch.float32)
-
-
-def _require_noise(twin: nn.Module, sites: SiteTable) -> None:
-    """Refuse a net without dropout; warn where some of what it declares adds no spread."""
-    silent = [f"{site.module or '(net)'} ({site.kind}, p={site.rate:g})" for site in sites if site.index is None]
-    if len(silent) == len(sites):
-        raise NoDropoutError(
-            f"the net declares dropout that never fires in its forward: {', '.join(silent)}; "
-            "call these modules in forward, or every pass would be the same"
-            if silent
-            else f"expected a net with dropout, got {type(twin).__name__} in which none fires: every pass would be "
-            "the same; train one with torch.nn.Dropout layers or torch.nn.functional.dropout calls"
-        )
-    quiet = [site for site in sites if site.index is not None and site.rate == 0 and not _is_meant(twin, site)]
-    if sites.live and quiet:
-        names = ", ".join(f"{site.module or '(net)'} ({site.kind})" for site in quiet)
-        _warn(
-            f"dropout fires at rate 0 and adds no spread in {names}; hand the plain rate to the call, also in eval mode"
-        )
-    if not sites.live:
-        _warn(
-            "every dropout call of the net has rate 0, so the spread is zero; if the rate is hidden in eval mode "
-            "(`p if self.training else 0.0`), hand the plain rate to the call"
-        )
-    if silent:
-        _warn(f"declared dropout never fires in the net's forward and adds no spread: {', '.join(silent)}")
-
-
-def _is_meant(twin: nn.Module, site: Site) -> bool:
-    """Whether a rate of 0 is what a dropout module was made with."""
-    module = twin.get_submodule(site.module)
-    return isinstance(module, nn.modules.dropout._DropoutNd) and module.p == 0
-
-
-def _warn(message: str) -> None:
-    # Up through _require_noise, Run.__init__ and MCDropout's own method to the user's call.
-    warnings.warn(message, SilentDropoutWarning, stacklevel=5)

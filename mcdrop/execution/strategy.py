@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcdrop.errors import ExecutionError
 from mcdrop.execution.loop import run_loop
 from mcdrop.execution.noise import NoiseSource
-from mcdrop.execution.plan import Plan, run_net
+from mcdrop.execution.plan import Plan, Twin, run_net
 from mcdrop.execution.vectorized import run_vectorized
 from mcdrop.inputs import Batch
 
@@ -55,7 +55,7 @@ def default_chunk_size(plan: Plan, rows: int, *, independent: bool = False) -> i
 
 
 def run_passes(
-    twin: nn.Module,
+    twin: Twin,
     batch: Batch,
     *,
     noise: NoiseSource,
@@ -66,7 +66,7 @@ def run_passes(
     """Run all passes of one batch, chunk by chunk.
 
     Args:
-        twin: The structural twin.
+        twin: The structural twin and what to predict of its output.
         batch: The rows to predict.
         noise: Source of the masks.
         passes: Number of passes T.
@@ -93,7 +93,7 @@ def run_passes(
             yield run(twin, batch, noise=noise, passes=numbers)
 
 
-def _pick(twin: nn.Module, plan: Plan, execution: Execution, chunk: int) -> Callable[..., Tensor]:
+def _pick(twin: Twin, plan: Plan, execution: Execution, chunk: int) -> Callable[..., Tensor]:
     if not plan.sites.live:
         return _run_once
     if execution == "loop" or (execution == "auto" and (chunk == 1 or _is_watched(twin))):
@@ -101,12 +101,12 @@ def _pick(twin: nn.Module, plan: Plan, execution: Execution, chunk: int) -> Call
     return run_vectorized
 
 
-def _is_watched(twin: nn.Module) -> bool:
+def _is_watched(twin: Twin) -> bool:
     """Whether forward hooks look at what passes by: they should meet plain tensors, one pass at a time."""
-    return any(module._forward_hooks for module in twin.modules())
+    return any(module._forward_hooks for module in twin.module.modules())
 
 
-def _run_once(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
+def _run_once(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
     """Run a net without live sites once for all passes: they are all the same."""
     with torch.no_grad():
         output = run_net(twin, batch.cloned())

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mcdrop.errors import NetError, RowMaskWarning
-from mcdrop.execution.plan import Plan, run_net
+from mcdrop.execution.plan import Plan, Twin, run_net
 from mcdrop.inputs import Batch
 from mcdrop.masks import RowLayout
 from mcdrop.sites import DropoutCall, Interception, Site, SiteTable, declared_rate
@@ -27,11 +27,11 @@ PROBE_ROWS = 256
 """Rows that a net is surveyed with when it refuses two or three."""
 
 
-def survey(twin: nn.Module, block: Batch) -> Plan:
+def survey(twin: Twin, block: Batch) -> Plan:
     """Find the sites of a net by running it on the first rows.
 
     Args:
-        twin: The structural twin, in eval mode.
+        twin: The structural twin, in eval mode, and what to predict of its output.
         block: The first rows of the inputs, as many as the net will be given at once.
 
     Returns:
@@ -51,7 +51,7 @@ def survey(twin: nn.Module, block: Batch) -> Plan:
 class _Survey:
     """One forward pass in which dropout is the identity and every call leaves a record."""
 
-    def __init__(self, twin: nn.Module, batch: Batch) -> None:
+    def __init__(self, twin: Twin, batch: Batch) -> None:
         self.twin, self.given = twin, batch
         self.changed: _Survey | None = None
         self.level: _Survey | None = None
@@ -61,7 +61,7 @@ class _Survey:
         self.prefix = self.suffix = self.widest = self.widest_noisy = 0
         self.path: list[str] = []
         versions = [tensor._version for tensor in self.batch.tensors()]
-        with torch.no_grad(), self._paths(twin), _Accountant(self):
+        with torch.no_grad(), self._paths(twin.module), _Accountant(self):
             run_net(twin, self.batch)
         after = self.batch.tensors()
         self.mutated = versions != [tensor._version for tensor in after] or not all(
@@ -185,7 +185,7 @@ class _Survey:
             _warn_of_calls_per_row(len(self.calls), rows)
         return Plan(
             fired=tuple(fired),
-            sites=SiteTable((*fired, *_declared_but_silent(self.twin, fired))),
+            sites=SiteTable((*fired, *_declared_but_silent(self.twin.module, fired))),
             mutates_inputs=self.mutated or any(site.inplace for site in fired),
             prefix_bytes=self.prefix / rows,
             suffix_bytes=self.suffix / rows,

@@ -9,24 +9,24 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._C._functorch import is_batchedtensor
 from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import ExecutionError
 from mcdrop.execution.noise import NoiseSource
-from mcdrop.execution.plan import run_net
+from mcdrop.execution.plan import Twin, run_net
 from mcdrop.inputs import Batch
 from mcdrop.sites import DropoutCall, Interception
 
 __all__ = ["run_vectorized"]
 
 
-def run_vectorized(twin: nn.Module, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
+def run_vectorized(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
     """Run passes side by side.
 
     Args:
-        twin: The structural twin.
+        twin: The structural twin and what to predict of its output.
         batch: The rows to predict.
         noise: Source of the masks.
         passes: Numbers of the passes, C of them.

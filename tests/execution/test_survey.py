@@ -7,13 +7,16 @@ from laws import NETS, Call, randn
 from torch import nn
 
 from mcdrop import MCDropout, NetError
-from mcdrop.execution import structural_twin, survey
+from mcdrop.execution import Twin, structural_twin, survey
 from mcdrop.inputs import open_stream
 from mcdrop.masks import RowLayout
+from mcdrop.outputs import one_tensor
 
 
 def plan_of(net, x):
-    return survey(structural_twin(net), open_stream(x, device=torch.device("cpu"), dtype=torch.float32).first)
+    return survey(
+        Twin(structural_twin(net), one_tensor), open_stream(x, device=torch.device("cpu"), dtype=torch.float32).first
+    )
 
 
 @pytest.mark.parametrize(
