@@ -171,7 +171,7 @@ def test_the_same_passes_run_again_without_another_survey():
     x, calls = randn(6, 3), []
     run = started(x)
     outputs = [run.samples()]
-    run._twin.register_forward_pre_hook(lambda *_: calls.append(1))
+    run._twin.module.register_forward_pre_hook(lambda *_: calls.append(1))
     again = run.again(open_stream(x, device=torch.device("cpu"), dtype=torch.float32))
     outputs.append(again.samples())
     assert torch.equal(*outputs)
