@@ -16,12 +16,13 @@ from mcdrop.errors import (
     RowMaskWarning,
     SilentDropoutWarning,
     TrainingError,
+    UncountedDrawsWarning,
 )
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sampler import MCDropout
 
 if TYPE_CHECKING:
-    from mcdrop import baselines, datasets, networks, plots, precision, scores, training
+    from mcdrop import baselines, datasets, layers, networks, plots, precision, scores, training
     from mcdrop.comparison import compare
     from mcdrop.loading import load
 
@@ -41,9 +42,11 @@ __all__ = [
     "RowMaskWarning",
     "SilentDropoutWarning",
     "TrainingError",
+    "UncountedDrawsWarning",
     "baselines",
     "compare",
     "datasets",
+    "layers",
     "load",
     "networks",
     "plots",
@@ -59,6 +62,6 @@ def __getattr__(name: str) -> Any:
     """Import a submodule or function when it is first asked for, so that `import mcdrop` stays light."""
     if name in _FUNCTIONS:
         return getattr(import_module(_FUNCTIONS[name]), name)
-    if name in {"baselines", "datasets", "networks", "plots", "precision", "scores", "training"}:
+    if name in {"baselines", "datasets", "layers", "networks", "plots", "precision", "scores", "training"}:
         return import_module(f"mcdrop.{name}")
     raise AttributeError(f"module 'mcdrop' has no attribute {name!r}")

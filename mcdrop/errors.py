@@ -13,6 +13,7 @@ __all__ = [
     "RowMaskWarning",
     "SilentDropoutWarning",
     "TrainingError",
+    "UncountedDrawsWarning",
 ]
 
 
@@ -62,3 +63,7 @@ class RowMaskWarning(UserWarning):
 
 class SilentDropoutWarning(UserWarning):
     """Some declared dropout stays silent, so the reported spread may be too small."""
+
+
+class UncountedDrawsWarning(UserWarning):
+    """Some random numbers are drawn past the counter, so that seeds hold for one batch size only."""

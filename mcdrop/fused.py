@@ -2,6 +2,7 @@ r"""Fused calls that hide dropout inside, written out so that their dropout is a
 
 - Attention: $\mathrm{drop}_p(\mathrm{softmax}(s\,Q K^\top + B))\,V$ with scale s and mask B, in
   `scaled_dot_product_attention` and in `multi_head_attention_forward`, which also reads its training flag.
+- The Gumbel-softmax draws exponential variables inside.
 - Stacked recurrent nets: $h^{(l)} = \mathrm{RNN}_l(\mathrm{drop}_p(h^{(l-1)}))$ for every layer l but the first, in
   `lstm`, `gru`, `rnn_tanh` and `rnn_relu`.
 
@@ -107,13 +108,21 @@ def _without_dispatch(function: Any) -> Callable[..., Any]:
     The original's first step is to hand itself to the mode, which would call it again, and so on without end. In the
     copy that first step finds nobody to ask, and only what it calls is seen by the mode.
     """
-    space = {**function.__globals__, "has_torch_function": lambda _: False}
+    asked = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+    space = {**function.__globals__, **dict.fromkeys(asked, lambda *_: False)}
     copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 
 
 _multi_head_eager = _without_dispatch(F.multi_head_attention_forward)
+
+
+_gumbel_softmax_eager = _without_dispatch(F.gumbel_softmax)
+
+
+def _read_gumbel(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
+    return partial(_gumbel_softmax_eager, *args, **kwargs)
 
 
 def _multi_head(**given: Any) -> Any:
@@ -165,6 +174,7 @@ def _fused() -> dict[Any, Callable[..., Callable[[], Any] | None]]:
     """Map every fused function, under all of its names in torch, to what reads its arguments."""
     aten = torch.ops.aten
     found: dict[Any, Callable[..., Callable[[], Any] | None]] = {
+        F.gumbel_softmax: _read_gumbel,
         F.multi_head_attention_forward: _read_attention,
         F.scaled_dot_product_attention: _read_attention,
         aten.scaled_dot_product_attention: _read_attention,

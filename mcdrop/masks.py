@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mcdrop.rng import check_seed
 
-__all__ = ["CountedBits", "RowLayout", "kept", "mask_words"]
+__all__ = ["CountedBits", "RowLayout", "kept", "mask_words", "uniforms"]
 
 _WORDS_PER_BLOCK = 8  # a Philox block is 4 x 64 bits
 
@@ -161,3 +161,16 @@ def kept(words: NDArray[np.uint32], rate: float) -> NDArray[np.bool_]:
     """
     threshold = round(rate * 2**32)
     return words >= np.uint32(threshold) if threshold < 2**32 else np.zeros(words.shape, dtype=np.bool_)
+
+
+def uniforms(words: NDArray[np.uint32], digits: int) -> NDArray[np.float64]:
+    """Return numbers spread evenly over [0, 1): multiples of $2^{-digits}$, 0 included.
+
+    Args:
+        words: Random 32-bit words, any shape.
+        digits: How many binary digits the numbers have, at most 32: those of the type they are to be held in.
+
+    Returns:
+        Same shape.
+    """
+    return np.ldexp((words >> np.uint32(32 - digits)).astype(np.float64), -digits, dtype=np.float64)

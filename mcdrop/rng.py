@@ -1,14 +1,22 @@
-"""Private random streams: run a block on a seed of its own and leave the global generators as they were."""
+"""Private random streams: run a block on a seed of its own, and leave the global generators as they were."""
 
 import operator
+import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from mcdrop.errors import InputError
 
-__all__ = ["check_seed", "seeded"]
+__all__ = ["GlobalState", "check_seed", "reseed", "seeded", "spared"]
+
+_ONE_AT_A_TIME = threading.RLock()  # the global generators are one for all threads
 
 
 def check_seed(seed: int) -> int:
@@ -50,3 +58,72 @@ def seeded(seed: int, *, device: torch.device | None = None) -> Iterator[None]:
         for index in cuda:
             torch.cuda.default_generators[index].manual_seed(value)
         yield
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalState:
+    """Where all global generators stand: torch's on every device in use, Python's and NumPy's.
+
+    Attributes:
+        torch: States of torch's generators, the CPU's first.
+        python: State of `random`.
+        numpy: State of `numpy.random`.
+    """
+
+    torch: tuple[Tensor, ...]
+    python: Any
+    numpy: Any
+
+    @classmethod
+    def now(cls) -> Self:
+        """Read the states; nothing is moved."""
+        cuda = torch.cuda.get_rng_state_all() if _cuda_is_used() else []
+        return cls((torch.get_rng_state(), *cuda), random.getstate(), np.random.get_state())  # noqa: NPY002
+
+    def names_moved(self) -> tuple[str, ...]:
+        """Return which generators stand elsewhere now."""
+        now = type(self).now()
+        mine, theirs = self.numpy, now.numpy
+        moved = {
+            "torch": not all(torch.equal(a, b) for a, b in zip(self.torch, now.torch, strict=False)),
+            "random": self.python != now.python,
+            "numpy.random": mine[2] != theirs[2] or not np.array_equal(mine[1], theirs[1]),
+        }
+        return tuple(name for name, has_moved in moved.items() if has_moved)
+
+    def restore(self) -> None:
+        """Put the generators back to where they stood."""
+        torch.set_rng_state(self.torch[0])
+        for index, state in enumerate(self.torch[1:]):
+            torch.cuda.set_rng_state(state, index)
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+
+
+@contextmanager
+def spared() -> Iterator[None]:
+    """Run a block that draws from global generators, then put them back; one block of all threads at a time."""
+    with _ONE_AT_A_TIME:
+        before = GlobalState.now()
+        try:
+            yield
+        finally:
+            before.restore()
+
+
+def reseed(*numbers: int) -> None:
+    """Start all global generators anew, within `spared`.
+
+    Args:
+        numbers: Non-negative integers; other numbers give unrelated streams.
+    """
+    seeds = np.random.SeedSequence(numbers).generate_state(3, np.uint64)
+    torch.default_generator.manual_seed(int(seeds[0] >> np.uint64(1)))
+    if _cuda_is_used():
+        torch.cuda.manual_seed_all(int(seeds[0] >> np.uint64(1)))
+    random.seed(int(seeds[1]))
+    np.random.seed(int(seeds[2] & np.uint64(2**32 - 1)))  # noqa: NPY002
+
+
+def _cuda_is_used() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

@@ -9,8 +9,8 @@ References:
     Deep Learning. ICML. https://arxiv.org/abs/1506.02142 (section 4: moments eq. 6, log-likelihood eq. 8).
 """
 
-from collections.abc import Iterator
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 import torch
@@ -24,28 +24,46 @@ from mcdrop.execution import (
     Execution,
     Masks,
     Run,
-    Twin,
-    check_finite,
     fit_precision,
-    joined,
     log_likelihood,
+    make_twin,
     read_targets,
-    structural_twin,
     survey,
 )
-from mcdrop.inputs import Stream, open_stream
-from mcdrop.moments import ClassMoments, Moments
-from mcdrop.outputs import LogitReader, Outputs, one_tensor
-from mcdrop.precision import LogLikelihood, Precision, one_tau
-from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
+from mcdrop.inputs import Stream, keywords_of, open_stream
+from mcdrop.outputs import Output, Outputs, Selection, check_output
+from mcdrop.precision import Precision, one_tau
+from mcdrop.predictive import (
+    ClassificationPredictive,
+    JointReading,
+    Reading,
+    RegressionPredictive,
+    Task,
+    Tasks,
+    check_task,
+    reading_of,
+)
 from mcdrop.sites import SiteTable
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 __all__ = ["MCDropout", "Task"]
 
-Task = Literal["regression", "classification"]
-"""What the net was trained for."""
+Name = TypeVar("Name")
+Predictive = TypeVar("Predictive", bound=RegressionPredictive | ClassificationPredictive | dict[Any, Any])
 
-Predictive = TypeVar("Predictive", bound=RegressionPredictive | ClassificationPredictive)
+
+class _Options(TypedDict, total=False):
+    """The options of `sample`, for its overloads."""
+
+    passes: int
+    seed: int
+    masks: Masks
+    batch_size: int | None
+    execution: Execution
+    chunk_size: int | None
+    progress: bool | str
 
 
 class MCDropout(Generic[Predictive]):
@@ -68,50 +86,79 @@ class MCDropout(Generic[Predictive]):
 
     @overload
     def __init__(
-        self: "MCDropout[RegressionPredictive]", net: nn.Module, *, task: Literal["regression"] = "regression"
+        self: "MCDropout[RegressionPredictive]",
+        net: "nn.Module | ExportedProgram",
+        *,
+        task: Literal["regression", "heteroscedastic"] = "regression",
+        output: Output = None,
     ) -> None: ...
 
     @overload
     def __init__(
         self: "MCDropout[ClassificationPredictive]",
-        net: nn.Module,
+        net: "nn.Module | ExportedProgram",
         *,
         task: Literal["classification"],
+        output: Output = None,
         outputs: Outputs = "logits",
-        class_axis: int = 1,
+        class_axis: int | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "MCDropout[dict[Name, RegressionPredictive | ClassificationPredictive]]",
+        net: "nn.Module | ExportedProgram",
+        *,
+        task: Mapping[Name, Task],
+        outputs: Outputs = "logits",
+        class_axis: int | None = None,
     ) -> None: ...
 
     def __init__(
-        self, net: nn.Module, *, task: Task = "regression", outputs: Outputs = "logits", class_axis: int = 1
+        self,
+        net: "nn.Module | ExportedProgram",
+        *,
+        task: Tasks = "regression",
+        output: Output = None,
+        outputs: Outputs = "logits",
+        class_axis: int | None = None,
     ) -> None:
         """Wrap a net.
 
         Args:
-            net: Any trained module whose forward returns one tensor with the rows on its first axis.
-            task: "regression", or "classification" for a net that returns one value per class.
+            net: Any trained module, or an exported program, that returns the rows on the first axis of its outputs.
+            task: "regression"; "classification" for a net that returns one value per class; "heteroscedastic" for one
+                that returns a mean and the log-variance of the noise: named `mean` and `log_variance` (`log_var`,
+                `logvar`), as a tuple of the two, or as one tensor of shape (N, 2D). For several targets, a task for
+                the name or the place of each in what the net returns; the results are then dicts.
+            output: Which part of the net's return to predict: a place in a tuple, a name or a path of names such as
+                "decoder.0", or a function of the return. Default: a lone tensor, `logits`, or the `out` of a dict.
             outputs: For classification, what the net returns. A single logit per row (K = 1) is read as the
                 logit of the second of two classes.
-            class_axis: For classification, which axis of the output holds the classes: 1 as in torch's
-                cross-entropy, -1 for per-token logits.
+            class_axis: For classification, which axis of the output holds the classes. Default: 1, as in torch's
+                cross-entropy, but -1 where an object with `logits` gives three axes: one set of classes per token.
 
         Raises:
-            InputError: If the net is no module, or the task or the kind of outputs is unknown.
+            InputError: If the net is no module, or an option is not one of those above.
         """
-        if not isinstance(net, nn.Module):
+        if not isinstance(net, nn.Module) and not _is_program(net):
             raise InputError(f"net must be a torch.nn.Module, got {type(net).__name__}; pass the trained network")
-        check_choice("task", task, Task)
         check_choice("outputs", outputs, Outputs)
-        self.net = net
-        if isinstance(class_axis, bool) or not isinstance(class_axis, int):
+        check_output(output)
+        if isinstance(class_axis, bool) or not (class_axis is None or isinstance(class_axis, int)):
             raise InputError(
                 f"class_axis must be a whole number, got {class_axis!r}; 1 is usual, -1 for per-token logits"
             )
+        check_task(task, output)
+        self.net = net
         self.task = task
-        self._read = LogitReader(outputs, class_axis)
+        self.output = output
+        self._outputs, self._class_axis = outputs, class_axis
 
     def __repr__(self) -> str:
-        """Return the net's class and the task."""
-        return f"MCDropout({type(self.net).__name__}, task={self.task!r})"
+        """Return the net's class, the task and the chosen output."""
+        chosen = "" if self.output is None else f", output={Selection(self.output).describe()!r}"
+        return f"MCDropout({type(self.net).__name__}, task={self.task!r}{chosen})"
 
     def sites(self, x: Any) -> SiteTable:
         """List where dropout enters the net's forward pass, and declared dropout that never fires.
@@ -127,7 +174,8 @@ class MCDropout(Generic[Predictive]):
             NetError: If the net refuses the inputs.
         """
         stream = self._open(x)
-        return survey(Twin(structural_twin(self.net), one_tensor), next(stream.first.split(PROBE_ROWS))).sites
+        twin = make_twin(self.net, self._reading().choose)
+        return survey(twin, next(stream.first.split(PROBE_ROWS))).sites
 
     def predict(
         self,
@@ -145,24 +193,26 @@ class MCDropout(Generic[Predictive]):
         """Run T passes and summarize them; memory does not grow with T unless the samples are kept.
 
         Args:
-            x: A tensor or array with the N rows on its first axis, a tuple (positional arguments) or dict
-                (keyword arguments) of them, or a DataLoader. Of a loader's tuples the first entry is the
-                net's input and the others are left out.
+            x: A tensor or array with the N rows on its first axis, a tuple (positional arguments) or mapping
+                (keyword arguments) of them, at any depth, or a DataLoader. Of a loader's tuples the first entry is
+                the net's input and the others are left out; so are labels in a mapping, unless the net takes them.
+                Floating values are converted to the type of the net's first floating parameter.
             passes: Number of passes T, at least 2.
             seed: What the masks are keyed by.
             masks: "shared": a pass is one draw of the weights, used for every row, so passes are functions and
                 joint over rows; "independent": every row of every pass has masks of its own.
             batch_size: Rows to run at once; default: what keeps the largest tensor within 256 MiB. Changes
                 speed and memory, never the draws.
-            keep_samples: Whether to keep all passes, T x N x D values, in `samples`; quantiles and intervals are
-                then theirs and no longer a Gaussian's.
+            keep_samples: Whether to keep all passes, T x N x D values, in `samples` (of a heteroscedastic net the
+                means); quantiles and intervals are then theirs and no longer a Gaussian's.
             execution: "loop", "vectorized", or "auto": vectorized where the net allows it.
             chunk_size: Passes to run side by side; default: chosen from the net's shapes. Changes speed and
                 memory, never the draws.
             progress: Whether to show a progress bar on standard error; a text names it.
 
         Returns:
-            A `RegressionPredictive` or a `ClassificationPredictive`.
+            A `RegressionPredictive` or a `ClassificationPredictive`; of several targets a dict of them. Of a
+            heteroscedastic net `std` is the epistemic part, `noise_std` the aleatoric one, and `total_std()` both.
 
         Raises:
             InputError: If an argument or the input data is not usable.
@@ -175,10 +225,11 @@ class MCDropout(Generic[Predictive]):
             RowMaskWarning: If the net calls dropout once per row, so that rows cannot share a mask.
         """
         check_count("passes", passes, least=2, why="a spread needs two draws")
-        passes = int(passes)
+        passes, reading = int(passes), self._reading()
         run = Run(
             self.net,
             self._open(x),
+            choose=reading.choose,
             passes=passes,
             seed=seed,
             masks=masks,
@@ -188,11 +239,22 @@ class MCDropout(Generic[Predictive]):
             progress=progress,
         )
         known = {"passes": passes, "provenance": self._provenance(run.sites, seed, masks)}
-        if self.task == "regression":
-            moments, samples = run.statistics(Moments.of, _unchanged, keep=keep_samples)
-            return cast(Predictive, _regression(moments, samples, known))
-        statistics, samples = run.statistics(ClassMoments.of, self._read, keep=keep_samples)
-        return cast(Predictive, _classification(statistics, samples, known))
+        states, samples = run.statistics(reading.summarize, keep=keep_samples)
+        return cast(Predictive, reading.predictive(states, samples, known))
+
+    @overload
+    def sample(
+        self: "MCDropout[RegressionPredictive] | MCDropout[ClassificationPredictive]",
+        x: Any,
+        **options: Unpack[_Options],
+    ) -> Tensor: ...
+
+    @overload
+    def sample(
+        self: "MCDropout[dict[Name, RegressionPredictive | ClassificationPredictive]]",
+        x: Any,
+        **options: Unpack[_Options],
+    ) -> dict[Name, Tensor]: ...
 
     def sample(
         self,
@@ -205,7 +267,7 @@ class MCDropout(Generic[Predictive]):
         execution: Execution = "auto",
         chunk_size: int | None = None,
         progress: bool | str = False,
-    ) -> Tensor:
+    ) -> Tensor | dict[Any, Tensor]:
         """Run T passes and return the net's raw outputs.
 
         Args:
@@ -219,7 +281,8 @@ class MCDropout(Generic[Predictive]):
             progress: Whether to show a progress bar on standard error; a text names it.
 
         Returns:
-            Shape (T, N, ...), on the CPU, in the net's type.
+            Shape (T, N, ...), on the CPU, in the net's type; of several targets a dict of them. Of a heteroscedastic
+            net shape (T, N, 2, ...), mean and log-variance.
 
         Raises:
             InputError: If an argument or the input data is not usable.
@@ -228,9 +291,11 @@ class MCDropout(Generic[Predictive]):
             ExecutionError: If the strategy asked for by name cannot run the net.
         """
         check_count("passes", passes, least=1, why="there is nothing to return otherwise")
+        reading = self._reading()
         run = Run(
             self.net,
             self._open(x),
+            choose=reading.take,
             passes=passes,
             seed=seed,
             masks=masks,
@@ -239,6 +304,8 @@ class MCDropout(Generic[Predictive]):
             chunk_size=chunk_size,
             progress=progress,
         )
+        if isinstance(reading, JointReading):
+            return dict(zip(cast(Mapping[Any, Task], self.task), run.draws(reading.split), strict=True))
         return run.samples()
 
     def log_likelihood(
@@ -260,8 +327,9 @@ class MCDropout(Generic[Predictive]):
 
         Args:
             x: Inputs, as for `predict`.
-            y: Observations in the shape of the net's outputs; for classification the true classes, whole numbers
-                from 0, shape (N,). Given by itself also where x is a loader, in the order of the loader's rows.
+            y: Observations in the shape of the net's outputs, or of its means; for classification the true classes,
+                whole numbers from 0, shape (N,). Given by itself also where x is a loader, in the order of the loader's
+                rows.
             tau: For regression, the model precision in units of 1/y²; give either this or `noise_std`.
             noise_std: For regression, the observation noise in units of y.
             passes: Number of passes T, at least 1.
@@ -289,12 +357,14 @@ class MCDropout(Generic[Predictive]):
             (5,)
         """
         check_count("passes", passes, least=1, why="there is no likelihood without one")
-        precision = self._one_precision(tau, noise_std)
-        truth, stream = read_targets(y, labels=precision is None), self._open(x)
+        self._refuse_several("log_likelihood")
+        precision, reading = self._one_precision(tau, noise_std), self._reading()
+        truth, stream = read_targets(y, labels=self.task == "classification"), self._open(x)
         truth.check_length(stream.total)
         run = Run(
             self.net,
             stream,
+            choose=reading.choose,
             passes=passes,
             seed=seed,
             masks=masks,
@@ -303,9 +373,7 @@ class MCDropout(Generic[Predictive]):
             chunk_size=chunk_size,
             progress=progress,
         )
-        if precision is None:
-            return log_likelihood(run, truth, lambda output, y: LogLikelihood.of_labels(self._read(output), y))
-        return log_likelihood(run, truth, lambda output, y: LogLikelihood.of(output, y, precision))
+        return log_likelihood(run, truth, lambda output, y: reading.likelihood(output, y, precision))
 
     def fit_precision(
         self,
@@ -358,7 +426,9 @@ class MCDropout(Generic[Predictive]):
             True
         """
         check_count("passes", passes, least=1, why="there is no likelihood without one")
-        self._refuse_classes("fit_precision")
+        self._refuse_several("fit_precision")
+        self._refuse_noise("fit_precision")
+        reading = self._reading()
         if isinstance(x, Iterator):
             raise InputError(
                 f"x must be something that can be read three times, got {type(x).__name__}, which ends after once; "
@@ -369,6 +439,7 @@ class MCDropout(Generic[Predictive]):
         run = Run(
             self.net,
             stream,
+            choose=reading.choose,
             passes=passes,
             seed=seed,
             masks=masks,
@@ -379,26 +450,39 @@ class MCDropout(Generic[Predictive]):
         )
         return fit_precision(run, truth, lambda: self._open(x))
 
-    def _one_precision(self, tau: float | None, noise_std: float | None) -> float | None:
-        """Return tau however it was given; None for a classifier, which has none."""
-        if self.task == "classification":
-            if tau is not None or noise_std is not None:
-                self._refuse_classes("tau and noise_std")
-            return None
-        return one_tau(tau, noise_std)
+    def _reading(self) -> Reading[Any, Any]:
+        """Return how the net's return is read, for one run."""
+        return reading_of(self.task, self.output, outputs=self._outputs, class_axis=self._class_axis)
 
-    def _refuse_classes(self, what: str) -> None:
-        if self.task == "classification":
+    def _one_precision(self, tau: float | None, noise_std: float | None) -> float | None:
+        """Return tau however it was given; None where the net's outputs hold their noise."""
+        if self.task == "regression":
+            return one_tau(tau, noise_std)
+        if tau is not None or noise_std is not None:
+            self._refuse_noise("tau and noise_std")
+        return None
+
+    def _refuse_noise(self, what: str) -> None:
+        if self.task != "regression":
+            own = "class probabilities hold their noise already"
+            own = own if self.task == "classification" else "the net gives the noise itself, as its log-variance"
+            raise InputError(f"{what} must go with task='regression', got task={self.task!r}; leave it out: {own}")
+
+    def _refuse_several(self, what: str) -> None:
+        if isinstance(self.task, Mapping):
+            key, task = next(iter(self.task.items()))
             raise InputError(
-                f"{what} must go with task='regression', got task='classification'; leave it out: class probabilities "
-                "hold their noise already"
+                f"{what} is of one target, got {list(self.task)}; wrap the net once for each, for example "
+                f"MCDropout(net, task={task!r}, output={key!r}): the same seed gives the same passes"
             )
 
     def _provenance(self, sites: SiteTable, seed: int, masks: Masks) -> dict[str, Any]:
         """Say what made a prediction, in plain data: what fixes the draws, and nothing of how they were run."""
+        chosen = {} if self.output is None else {"output": Selection(self.output).describe()}
         return {
             "model": type(self).__name__,
             "net": type(self.net).__name__,
+            **chosen,
             "seed": int(seed),
             "masks": masks,
             "sites": [
@@ -410,31 +494,9 @@ class MCDropout(Generic[Predictive]):
     def _open(self, x: Any) -> Stream:
         tensors = (*self.net.parameters(), *self.net.buffers())
         floating = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
-        return open_stream(x, device=floating.device, dtype=floating.dtype)
+        return open_stream(x, device=floating.device, dtype=floating.dtype, keywords=keywords_of(self.net))
 
 
-def _unchanged(output: Tensor) -> Tensor:
-    return output
-
-
-def _regression(states: list[Moments], samples: Tensor | None, known: dict[str, Any]) -> RegressionPredictive:
-    mean, std = joined([s.mean for s in states]), joined([s.std for s in states])
-    check_finite(mean + std)
-    return RegressionPredictive(mean=mean, std=std, samples=None if samples is None else samples.numpy(), **known)
-
-
-def _classification(
-    states: list[ClassMoments], samples: Tensor | None, known: dict[str, Any]
-) -> ClassificationPredictive:
-    probs = joined([s.probs.mean for s in states])
-    check_finite(probs)
-    return ClassificationPredictive(
-        probs=probs,
-        probs_std=joined([s.probs.std for s in states]),
-        logit_mean=joined([s.logits.mean for s in states]),
-        logit_std=joined([s.logits.std for s in states]),
-        votes=torch.cat([s.votes for s in states]).numpy(),
-        expected_entropy=joined([s.entropy.mean for s in states]),
-        samples=None if samples is None else samples.numpy(),
-        **known,
-    )
+def _is_program(net: object) -> bool:
+    """Whether it is an exported program; `torch.export` takes long to import, and whoever has one has done so."""
+    return type(net).__name__ == "ExportedProgram" and hasattr(net, "module")

@@ -1,6 +1,7 @@
 """Every accepted form of input gives the same rows; every other is refused in one line that says what to do."""
 
 from collections import UserDict
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,10 +11,18 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mcdrop import InputError, MCDropout, NetError
-from mcdrop.inputs import open_stream
+from mcdrop.inputs import Keywords, keywords_of, open_stream
 
 X = randn(7, 3)
+PACKED = nn.utils.rnn.pack_sequence([X[:4], X[4:]])
 NAMES = [f"row {i}" for i in range(7)]
+
+
+def holes(*rows):
+    x = X.clone()
+    for row in rows:
+        x[row, 1] = float("nan")
+    return x
 
 
 class Frame:
@@ -142,13 +151,6 @@ def test_a_loader_does_not_move_the_global_generator():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def holes(*rows):
-    x = X.clone()
-    for row in rows:
-        x[row, 1] = float("nan")
-    return x
-
-
 @pytest.mark.parametrize(
     ("x", "message"),
     [
@@ -167,8 +169,16 @@ def holes(*rows):
         ("abc", "must be a tensor, an array, .* got str"),
         (TensorDataset(X), "or a DataLoader, got TensorDataset"),
         ([[1.0, 2.0], [3.0]], "rectangular array"),
-        (np.array([["a", "b"]]), "must be numbers"),
-        (np.array([{}, None]), "must be numbers"),
+        (np.array([["a", "b"]]), "must be numbers .*, got ndarray: its dtype is <U1; tokenize texts"),
+        (np.array([{}, None]), "must be numbers .*, got ndarray: its dtype is object; tokenize texts"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), r"its dtype is datetime64\[D\]; convert it with .astype"),
+        ({"a": [X, "word"], "b": np.array(["word"])}, r"x\['b'\] must be numbers"),
+        ({"a": {"b": (X, X[:5])}}, r"same number of rows, got \[5, 7\]"),
+        ((X, {"b": [holes(3)]}), r"x\[1\]\['b'\]\[0\] must not hold NaN, got it in 1 of 7 rows \(3\)"),
+        ((X, {"b": [torch.tensor(1.0)]}), r"x\[1\]\['b'\]\[0\] must have its rows on the first axis"),
+        (PACKED, "x must have its rows on the first axis, got a PackedSequence"),
+        ({"a": PACKED}, r"x\['a'\] must have its rows on the first axis, got a PackedSequence"),
+        ([(PACKED, 0)], "x must have its rows on the first axis, got a PackedSequence"),
         ((X, X[:5]), r"same number of rows, got \[5, 7\]"),
         ({"a": X, "b": X[:5]}, r"same number of rows, got \[5, 7\]"),
         (holes(2), r"x must not hold NaN, got it in 1 of 7 rows \(2\)"),
@@ -181,7 +191,8 @@ def holes(*rows):
     ],
 )
 def test_unusable_inputs_are_refused_in_one_line(x, message):
-    for call in (MCDropout(mlp()).predict, MCDropout(mlp()).sample, MCDropout(mlp()).sites):
+    model = MCDropout(Call(lambda self, x, **_: self.net(x), net=mlp()))
+    for call in (model.predict, model.sample, model.sites):
         if call.__name__ == "sites" and isinstance(x, list | DataLoader):
             continue  # looks at the first batch alone
         if not (call.__name__ == "sample" and hasattr(x, "__next__")):
@@ -210,3 +221,134 @@ def test_options_of_the_forward_reach_it():
     net = Call(lambda self, x, mode, scale: self.drop(x) * scale if mode == "scaled" else None, drop=nn.Dropout(0.5))
     samples = MCDropout(net).sample((torch.ones(3, 4), "scaled", 10), passes=4)
     assert set(samples.unique().tolist()) == {0.0, 20.0}
+
+
+# Structures inside the arguments
+
+
+class Pair(NamedTuple):
+    a: torch.Tensor
+    b: torch.Tensor
+
+
+def nested_net():
+    def forward(self, first, second, *, scale):
+        parts, (b, c) = first, second["pair"]
+        return self.drop(self.layer(parts[0]) + self.layer(parts[1]["z"]) * b + c) * scale
+
+    return with_weights(Call(forward, layer=nn.Linear(3, 2), drop=nn.Dropout(0.5)))
+
+
+@pytest.mark.parametrize("execution", ["loop", "vectorized"])
+def test_tensors_at_any_depth_are_cut_into_the_same_rows(execution):
+    z, b, c = (randn(7, size, seed=seed) for seed, size in ((1, 3), (2, 1), (3, 2)))
+    x = {"first": [X, {"z": z.numpy()}], "second": {"pair": Pair(b, c), "note": "kept"}, "scale": 2.0}
+    flat = with_weights(
+        Call(
+            lambda self, x, z, b, c: self.drop(self.layer(x) + self.layer(z) * b + c) * 2.0,
+            layer=nn.Linear(3, 2),
+            drop=nn.Dropout(0.5),
+        )
+    )
+    expected = MCDropout(flat).sample((X, z, b, c), passes=4)
+    for batch_size in (None, 1, 3):
+        drawn = MCDropout(nested_net()).sample(x, passes=4, batch_size=batch_size, execution=execution)
+        torch.testing.assert_close(drawn, expected)
+
+
+def test_a_nested_batch_keeps_its_structure_through_every_change():
+    x = ({"a": X, "b": (X[:, 0], [X[:, 1:], "text", None])}, Pair(X, X.numpy()), 3)
+    batch = stream(x).first
+    assert len(batch.tensors()) == 5
+    assert batch.describe().count("(7, 3) (float32)") == 3
+    for other, rows in ((batch.cloned(), 7), (batch.repeated(2), 2), (next(batch.split(4)), 4)):
+        first, pair, option = other.args
+        assert isinstance(pair, Pair) and option == 3
+        assert first["b"][1][1:] == ["text", None]
+        assert torch.equal(first["b"][1][0], X[:rows, 1:] if rows < 7 else X[:, 1:])
+        assert {len(tensor) for tensor in other.tensors()} == {rows}
+    batch.cloned().tensors()[0].zero_()
+    assert X.any()
+
+
+def test_a_tuple_of_numbers_among_the_arguments_is_data():
+    assert torch.equal(stream((X, (0, 1, 2, 3, 4, 5, 6))).first.args[1], torch.arange(7))
+
+
+def test_a_loader_of_nested_pairs_gives_the_nets_inputs():
+    b = randn(7, 2, seed=4)
+    net = with_weights(
+        Call(lambda self, x, m: self.drop(self.layer(x) + m["b"]), layer=nn.Linear(3, 2), drop=nn.Dropout(0.5))
+    )
+    loader = DataLoader([((X[i], {"b": b[i]}), i) for i in range(7)], batch_size=3)
+    torch.testing.assert_close(MCDropout(net).sample(loader, passes=3), MCDropout(net).sample((X, {"b": b}), passes=3))
+
+
+# Names
+
+
+def takes(*names, more=False):
+    """Return a net whose forward takes arguments of these names."""
+    source = f"def forward(self, {', '.join(names)}{', **more' if more else ''}): return self.drop({names[0]})"
+    scope = {}
+    exec(source, scope)
+    return type("Net", (nn.Module,), {"forward": scope["forward"]})()
+
+
+@pytest.mark.parametrize("name", ["label", "labels", "target", "targets", "y"])
+def test_labels_that_the_net_does_not_take_are_left_out(name):
+    model = MCDropout(with_weights(mlp()))
+    expected = model.sample(X, passes=3)
+    words = np.array(["cat"] * 7)
+    for x in (
+        {"input": X, name: words},
+        UserDict({"input": X, name: words}),
+        [{"input": X[:4], name: words[:4]}, {"input": X[4:], name: words[4:]}],
+        DataLoader([{"input": row, name: "cat"} for row in X], batch_size=3),
+        [({"input": X}, words)],
+    ):
+        torch.testing.assert_close(model.sample(x, passes=3), expected)
+
+
+def test_labels_that_the_net_takes_are_kept():
+    net = Call(lambda self, x, labels: self.drop(x) * labels[:, None], drop=nn.Dropout(0.5))
+    assert keywords_of(net) == Keywords(None)
+    x = {"x": torch.ones(3, 4), "labels": torch.arange(3)}
+    assert MCDropout(net).sample(x, passes=8).amax((0, 2)).tolist() == [0, 2, 4]
+    assert keywords_of(takes("x", "labels")).select(x) == x
+
+
+def test_other_names_that_the_net_does_not_take_are_refused():
+    message = "x must hold arguments of the net's forward, input, got mask, inputs too; rename or leave out"
+    with pytest.raises(InputError, match=message):
+        MCDropout(mlp()).predict({"mask": X, "input": X, "inputs": X, "y": X})
+
+
+@pytest.mark.parametrize(
+    ("net", "names"),
+    [
+        (nn.Linear(1, 1), ("input",)),
+        (takes("words", "mask"), ("words", "mask")),
+        (takes("words", "*", "mask"), ("words", "mask")),
+        (takes("words", "/", "mask"), ("mask",)),
+        (takes("words", more=True), None),
+        (nn.DataParallel(nn.Linear(1, 1)), ("input",)),
+        (torch.compile(nn.Linear(1, 1), backend="eager"), ("input",)),
+        (nn.DataParallel(torch.compile(nn.Linear(1, 1), backend="eager")), ("input",)),
+        ("no net", None),
+    ],
+    ids=str,
+)
+def test_names_are_those_of_the_forward_inside_wrappers(net, names):
+    assert keywords_of(net).names == names
+
+
+def test_a_hook_that_renames_arguments_may_take_any():
+    net = nn.Linear(1, 1)
+    net.register_forward_pre_hook(lambda module, args, kwargs: None, with_kwargs=True)
+    assert keywords_of(net).names is None
+
+
+def test_mixed_nets_get_floats_of_the_type_of_their_first_floating_parameter():
+    net = nn.Sequential(nn.Linear(3, 4).half(), nn.Dropout(0.5), Call(lambda _, x: x.float()), nn.Linear(4, 2))
+    assert MCDropout(net).sample(X.double(), passes=2).dtype == torch.float32

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcdrop.moments import ClassMoments, Moments
+from mcdrop.moments import ClassMoments, GaussianMoments, Moments
 
 
 @st.composite
@@ -93,3 +93,48 @@ def test_extreme_logits_stay_finite():
     assert torch.isfinite(moments.entropy.mean).all()
     assert moments.probs.mean.tolist() == [[0.5, 0.5, 0.0]]
     assert moments.entropy.mean.item() == pytest.approx(0.0, abs=1e-12)
+
+
+# Means and log-variances
+
+
+@given(st.integers(0, 99), st.sets(st.integers(1, 19)), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_mean_noise_is_that_of_all_passes_together(seed, cuts, random):
+    outputs = 3 * torch.randn(20, 4, 2, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    moments = merged([GaussianMoments.of(part) for part in torch.tensor_split(outputs, sorted(cuts))], random)
+    mean, log_variance = outputs.numpy()[:, :, 0], outputs.numpy()[:, :, 1]
+    np.testing.assert_allclose(moments.means.mean.numpy(), mean.mean(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(moments.means.std.numpy(), mean.std(0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(moments.log_variance.exp().numpy(), np.exp(log_variance).mean(0), rtol=1e-12)
+
+
+def test_noise_beyond_single_precision_is_a_number():
+    moments = GaussianMoments.of(torch.tensor([[[0.0, 700.0]], [[0.0, -900.0]]]))
+    assert moments.log_variance.item() == pytest.approx(700 - np.log(2))
+    small = GaussianMoments.of(torch.full((3, 1, 2), -900.0))
+    assert small.log_variance.item() == pytest.approx(-900)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_log_variance_that_is_no_number_leaves_a_trace(bad, chunk):
+    outputs = torch.zeros(3, 2, 2)
+    outputs[1, 0, 1] = bad
+    parts = [GaussianMoments.of(part) for part in outputs.split(chunk)]
+    moments = parts[0]
+    for part in parts[1:]:
+        moments = moments.merge(part)
+    assert moments.log_variance.isfinite().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("chunk", [1, 1000])
+def test_large_half_precision_values_do_not_overflow(chunk):
+    """In half precision their sum, and the square of any of them, would be infinite."""
+    values = torch.tensor([[6.0e4, -6.0e4], [6.5e4, 6.0e4]], dtype=torch.float16).repeat(4000, 1)[:, None]
+    moments = Moments.of(values[:chunk])
+    for part in values[chunk:].split(chunk):
+        moments = moments.merge(Moments.of(part))
+    exact = values.double().numpy()
+    np.testing.assert_allclose(moments.mean.numpy(), exact.mean(0), rtol=1e-12, atol=1e-7)
+    np.testing.assert_allclose(moments.std.numpy(), exact.std(0, ddof=1), rtol=1e-9)

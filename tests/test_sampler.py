@@ -405,7 +405,7 @@ def test_bad_options_are_refused_in_one_line(options, message):
 
 @pytest.mark.parametrize("task", ["Regression", None, "clustering"])
 def test_unknown_tasks_are_refused(task):
-    with pytest.raises(InputError, match="task must be one of 'regression', 'classification', got"):
+    with pytest.raises(InputError, match="task must be one of 'regression', 'classification', 'heteroscedastic', got"):
         MCDropout(mlp(), task=task)
 
 
@@ -438,6 +438,7 @@ def test_rows_of_several_shapes_are_refused():
 
 def test_repr_names_net_and_task():
     assert repr(MCDropout(mlp())) == "MCDropout(Sequential, task='regression')"
+    assert repr(MCDropout(mlp(), output="a")) == "MCDropout(Sequential, task='regression', output='a')"
 
 
 def test_signatures_are_pinned():
@@ -455,4 +456,5 @@ def test_signatures_are_pinned():
         assert all(parameters[name] == sample[name] for name in sample)
         positional = [name for name, item in parameters.items() if item.kind is item.POSITIONAL_OR_KEYWORD]
         assert positional == ["self", "x", "y"]
-    assert set(Task.__args__) == {"regression", "classification"}
+    assert set(Task.__args__) == {"regression", "classification", "heteroscedastic"}
+    assert list(inspect.signature(MCDropout).parameters) == ["net", "task", "output", "outputs", "class_axis"]

@@ -3,11 +3,11 @@
 from mcdrop.execution.likelihood import fit_precision, log_likelihood
 from mcdrop.execution.noise import Masks
 from mcdrop.execution.plan import Plan, Twin
-from mcdrop.execution.run import Run, check_finite, joined
+from mcdrop.execution.run import Run
 from mcdrop.execution.strategy import Execution
 from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.targets import Targets, read_targets
-from mcdrop.execution.twin import structural_twin
+from mcdrop.execution.twin import make_twin, structural_twin
 
 __all__ = [
     "PROBE_ROWS",
@@ -17,10 +17,9 @@ __all__ = [
     "Run",
     "Targets",
     "Twin",
-    "check_finite",
     "fit_precision",
-    "joined",
     "log_likelihood",
+    "make_twin",
     "read_targets",
     "structural_twin",
     "survey",

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mcdrop.execution.run import Run, check_finite, joined
+from mcdrop.execution.run import Run
 from mcdrop.execution.targets import Targets
 from mcdrop.inputs import Stream
+from mcdrop.moments import joined
+from mcdrop.outputs import check_finite
 from mcdrop.precision import LogLikelihood, Precision, SquaredErrors, likeliest_tau, tau_bracket
 
 __all__ = ["fit_precision", "log_likelihood"]

@@ -1,5 +1,7 @@
 """One pass at a time: runs anything, and is the oracle the other strategies are held against."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,7 +10,8 @@ from torch import Tensor
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import Twin, run_net
 from mcdrop.inputs import Batch
-from mcdrop.sites import DropoutCall, Interception
+from mcdrop.rng import reseed, spared
+from mcdrop.sites import Interception, SiteCall
 
 __all__ = ["run_loop"]
 
@@ -34,10 +37,10 @@ def run_loop(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> 
 def _one_pass(twin: Twin, batch: Batch, noise: NoiseSource, number: int) -> Tensor:
     site = 0
 
-    def on_site(call: DropoutCall) -> Any:
+    def on_site(call: SiteCall) -> Any:
         nonlocal site
         index, site = site, site + 1
-        if call.rate == 0:
+        if not call.live:
             return call.identity()
         factor, summand = noise.draw(
             index, call, shape=call.mask_shape, passes=range(number, number + 1), rows=batch.rows
@@ -45,5 +48,16 @@ def _one_pass(twin: Twin, batch: Batch, noise: NoiseSource, number: int) -> Tens
         return call.result(factor[0], None if summand is None else summand[0])
 
     inputs = batch.cloned() if noise.plan.mutates_inputs else batch
-    with torch.no_grad(), Interception(on_site):
+    with _generators(noise, number, batch), torch.no_grad(), Interception(on_site):
         return run_net(twin, inputs)
+
+
+@contextmanager
+def _generators(noise: NoiseSource, number: int, batch: Batch) -> Iterator[None]:
+    """Give what cannot be counted global generators seeded for this pass and batch, and put them back."""
+    if not noise.plan.uncounted:
+        yield
+        return
+    with spared():
+        reseed(noise.seed, number, batch.start)
+        yield

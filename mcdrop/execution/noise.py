@@ -1,14 +1,17 @@
 """From counted masks to the factors and summands that a strategy applies at each site."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mcdrop.execution.plan import Plan
-from mcdrop.masks import CountedBits, RowLayout, kept, mask_words
-from mcdrop.sites import DropoutCall, Site, affine_noise
+from mcdrop.masks import CountedBits, RowLayout, kept, mask_words, uniforms
+from mcdrop.sites import Law, Site, SiteCall, affine_noise
 
 __all__ = ["Masks", "NoiseSource"]
 
@@ -32,7 +35,7 @@ class NoiseSource:
     _bits: dict[int, CountedBits] = field(default_factory=dict)
 
     def draw(
-        self, site: int, what: DropoutCall | Site, *, shape: tuple[int, ...], passes: range, rows: range
+        self, site: int, what: SiteCall | Site, *, shape: tuple[int, ...], passes: range, rows: range
     ) -> tuple[Tensor, Tensor | None]:
         """Draw the noise of one site for several passes.
 
@@ -45,7 +48,8 @@ class NoiseSource:
 
         Returns:
             Factor and summand (None for most kinds), each of shape (C, *shape) or with length 1 on the row
-            axis, in the type and on the device of the input.
+            axis, in the type and on the device of the input. For random numbers that the net draws itself, the
+            variables they are made of, and None.
         """
         bits = self._bits.get(site)
         if bits is None:
@@ -58,9 +62,12 @@ class NoiseSource:
             layout=self._layout(site, shape, len(rows)),
             independent=self.masks == "independent",
         )
-        keep = torch.from_numpy(kept(words, what.rate)).to(device=what.device)
+        if what.law is not None:
+            return _variables(words, what.law, what.dtype).to(what.device), None
+        rate = what.rate or 0.0
+        keep = torch.from_numpy(kept(words, rate)).to(device=what.device)
         real = what.dtype.to_real() if what.dtype.is_complex else what.dtype
-        return affine_noise(what.kind, what.rate, keep.to(real))
+        return affine_noise(what.kind, rate, keep.to(real))
 
     def _layout(self, site: int, shape: tuple[int, ...], rows: int) -> RowLayout | None:
         if site < len(self.plan.fired):
@@ -69,3 +76,12 @@ class NoiseSource:
                 return layout
         # A site the survey did not meet, as in a net whose path depends on its data: rows come first.
         return RowLayout(0, shape[0] // rows) if shape and shape[0] % rows == 0 else None
+
+
+def _variables(words: NDArray[np.uint32], law: Law, dtype: torch.dtype) -> Tensor:
+    if law == "uniform":
+        digits = min(32, 1 - round(math.log2(torch.finfo(dtype).eps)))
+        return torch.from_numpy(uniforms(words, digits)).to(dtype)
+    inside = torch.from_numpy((words + 0.5) * 2.0**-32)  # never 0 or 1
+    normal: Tensor = torch.special.ndtri(inside)
+    return normal.to(dtype)

@@ -21,6 +21,7 @@ class Plan:
         sites: The audit: the sites that fire, and declared dropout that stays silent.
         fired: The sites that fire, in call order, those at rate 0 included.
         mutates_inputs: Whether the forward writes into its inputs, so that every pass needs its own copy.
+        uncounted: Whether the net also draws random numbers past the interception.
         prefix_bytes: Bytes a row makes before the first live site, the same in every pass.
         suffix_bytes: Bytes a row makes from the first live site on.
         widest_bytes: Bytes of the largest tensor a row makes anywhere.
@@ -30,6 +31,7 @@ class Plan:
     sites: SiteTable
     fired: tuple[Site, ...]
     mutates_inputs: bool
+    uncounted: bool
     prefix_bytes: float
     suffix_bytes: float
     widest_bytes: float
@@ -43,10 +45,12 @@ class Twin:
     Attributes:
         module: The structural twin.
         choose: Takes what the net returns, whatever that is, to the tensor to predict, rows first.
+        notes: What was taken off the user's net to make the twin.
     """
 
     module: nn.Module
     choose: Callable[[Any], Tensor]
+    notes: tuple[str, ...] = ()
 
 
 def run_net(twin: Twin, batch: Batch) -> Tensor:

@@ -4,27 +4,27 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
 from functools import reduce
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mcdrop.arguments import check_choice, check_count
 from mcdrop.errors import NetError
 from mcdrop.execution.audit import require_noise
 from mcdrop.execution.noise import Masks, NoiseSource
-from mcdrop.execution.plan import Twin
 from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
 from mcdrop.execution.survey import PROBE_ROWS, survey
-from mcdrop.execution.twin import structural_twin
+from mcdrop.execution.twin import make_twin
 from mcdrop.inputs import Batch, Stream
 from mcdrop.outputs import one_tensor
 from mcdrop.progress import Advance, track
 from mcdrop.rng import check_seed
 
-__all__ = ["Run", "check_finite", "joined"]
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+__all__ = ["Run"]
 
 
 class _Mergeable(Protocol):
@@ -32,6 +32,7 @@ class _Mergeable(Protocol):
 
 
 State = TypeVar("State", bound=_Mergeable)
+Split: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 class Run:
@@ -43,7 +44,7 @@ class Run:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: "nn.Module | ExportedProgram",
         stream: Stream,
         *,
         choose: Callable[[Any], Tensor] = one_tensor,
@@ -81,7 +82,7 @@ class Run:
                 check_count(name, value, least=1, why="or None to have it chosen")
         self._passes, self._execution, self._chunk_size, self._progress = passes, execution, chunk_size, progress
         self._stream = stream
-        self._twin = Twin(structural_twin(net), choose)
+        self._twin = make_twin(net, choose)
         plan = survey(self._twin, next(stream.first.split(batch_size or PROBE_ROWS)))
         require_noise(self._twin.module, plan.sites)
         self.sites = plan.sites
@@ -91,41 +92,52 @@ class Run:
 
     def samples(self) -> Tensor:
         """Return all passes, shape (T, N, ...), on the CPU."""
-        parts = []
+        return self.draws(_whole)[0]
+
+    def draws(self, split: Split) -> tuple[Tensor, ...]:
+        """Return all passes, taken apart.
+
+        Args:
+            split: Takes a chunk of passes, shape (C, n, ...), to its parts.
+
+        Returns:
+            Each part of all passes, shape (T, N, ...), on the CPU.
+        """
+        batches = []
         with self._track("Sampling") as advance:
             for batch in self._batches():
-                parts.append(torch.cat([output.to("cpu") for output in self._chunks(batch, advance)]))
-        return torch.cat(parts, dim=1)
+                chunks = [[part.to("cpu") for part in split(chunk)] for chunk in self._chunks(batch, advance)]
+                batches.append([torch.cat(part) for part in zip(*chunks, strict=True)])
+        return tuple(torch.cat(part, dim=1) for part in zip(*batches, strict=True))
 
     def statistics(
-        self, of: Callable[[Tensor], State], change: Callable[[Tensor], Tensor], *, keep: bool
-    ) -> tuple[list[State], Tensor | None]:
+        self, summarize: Callable[[Tensor], tuple[State, tuple[Tensor, ...]]], *, keep: bool
+    ) -> tuple[list[State], tuple[Tensor, ...] | None]:
         """Stream statistics over the passes.
 
         Args:
-            of: Makes the statistics of one chunk of passes, shape (C, n, ...).
-            change: What to do with the outputs first.
-            keep: Whether to return the passes as well.
+            summarize: Makes the statistics of one chunk of passes, shape (C, n, ...), and what may be kept of it.
+            keep: Whether to return what may be kept as well.
 
         Returns:
-            The statistics of each batch, in order, and the passes, shape (T, N, ...), if they were kept.
+            The statistics of each batch, in order, and what was kept, each of shape (T, N, ...).
         """
         states: list[State] = []
-        chunks: list[Tensor] = []
-        kept: list[Tensor] = []
+        chunks: list[list[Tensor]] = []
+        batches: list[list[Tensor]] = []
 
-        def changed(output: Tensor, rows: range) -> State:
-            values = change(output)
+        def summarized(output: Tensor, rows: range) -> State:
+            state, parts = summarize(output)
             if keep:
-                chunks.append(_numpy_ready(values))
-            return of(values)
+                chunks.append([_numpy_ready(part) for part in parts])
+            return state
 
-        for state in self.states(changed):
+        for state in self.states(summarized):
             states.append(state)
             if keep:
-                kept.append(torch.cat(chunks))
+                batches.append([torch.cat(part) for part in zip(*chunks, strict=True)])
                 chunks.clear()
-        return states, torch.cat(kept, dim=1) if keep else None
+        return states, tuple(torch.cat(part, dim=1) for part in zip(*batches, strict=True)) if keep else None
 
     def states(self, of: Callable[[Tensor, range], State], *, title: str = "Predicting") -> Iterator[State]:
         """Yield, batch by batch, what the passes add up to there.
@@ -166,37 +178,23 @@ class Run:
             execution=self._execution,
             chunk_size=self._chunk_size,
         ):
+            yield output  # who takes it may know its parts, and say what changed in plainer words
             if self._trailing not in (None, output.shape[2:]):
                 raise NetError(
                     f"the net must give rows of one shape, got {tuple(self._trailing or ())} for some and "
                     f"{tuple(output.shape[2:])} for others; predict inputs of different lengths in calls of their own"
                 )
             self._trailing = output.shape[2:]
-            yield output
             advance(len(output))
 
 
-def joined(parts: list[Tensor]) -> NDArray[np.float64]:
-    """Return the statistics of all batches as one array, rows first."""
-    return np.asarray(torch.cat(parts).numpy(), dtype=np.float64)
-
-
-def check_finite(values: NDArray[np.float64]) -> None:
-    """Refuse what came of outputs that are not finite.
-
-    Raises:
-        NetError: Naming the rows.
-    """
-    rows = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-    if len(rows):
-        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-        raise NetError(
-            f"the net must give finite outputs, got NaN or infinity in {len(rows)} of {len(values)} rows ({shown}); "
-            "look at these inputs, and at the net's weights"
-        )
+def _whole(output: Tensor) -> tuple[Tensor, ...]:
+    return (output,)
 
 
 def _numpy_ready(values: Tensor) -> Tensor:
-    """Bring kept samples to a type NumPy knows."""
+    """Bring kept samples to a type NumPy knows, in memory of their own where they are a part of something."""
     cpu = values.detach().to("cpu")
-    return cpu if cpu.dtype in (torch.float32, torch.float64) else cpu.to(torch.float32)
+    if cpu.dtype in (torch.float32, torch.float64):
+        return cpu.contiguous()
+    return cpu.to(torch.float32 if cpu.is_floating_point() else torch.float64)

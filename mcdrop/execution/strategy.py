@@ -96,7 +96,7 @@ def run_passes(
 def _pick(twin: Twin, plan: Plan, execution: Execution, chunk: int) -> Callable[..., Tensor]:
     if not plan.sites.live:
         return _run_once
-    if execution == "loop" or (execution == "auto" and (chunk == 1 or _is_watched(twin))):
+    if execution == "loop" or (execution == "auto" and (chunk == 1 or plan.uncounted or _is_watched(twin))):
         return run_loop
     return run_vectorized
 

@@ -5,21 +5,22 @@ k entries belong to a row, and what a net for one batch size does with its rows,
 """
 
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcdrop.errors import NetError, RowMaskWarning
-from mcdrop.execution.plan import Plan, Twin, run_net
+from mcdrop.execution.plan import Plan, Twin
+from mcdrop.execution.record import Record, find_uncounted
+from mcdrop.execution.scripted import frozen_rows, live_rows
+from mcdrop.execution.waking import wake
 from mcdrop.inputs import Batch
 from mcdrop.masks import RowLayout
-from mcdrop.sites import DropoutCall, Interception, Site, SiteTable, declared_rate
+from mcdrop.rng import GlobalState
+from mcdrop.sites import Site, SiteTable, declared_rate, silent_rows
 
 __all__ = ["PROBE_ROWS", "survey"]
 
@@ -28,10 +29,10 @@ PROBE_ROWS = 256
 
 
 def survey(twin: Twin, block: Batch) -> Plan:
-    """Find the sites of a net by running it on the first rows.
+    """Find the sites of a net by running it on the first rows, and wake those that it hides in eval mode.
 
     Args:
-        twin: The structural twin, in eval mode, and what to predict of its output.
+        twin: The structural twin, in eval mode, and what to predict of its output; flags of it may be raised.
         block: The first rows of the inputs, as many as the net will be given at once.
 
     Returns:
@@ -40,84 +41,127 @@ def survey(twin: Twin, block: Batch) -> Plan:
     Raises:
         NetError: If the net refuses the inputs.
     """
+    before, plan = GlobalState.now(), None
     try:
-        two = block.repeated(2)  # the same rows in both, so that what depends on their content stays the same
-        plan = _Survey(twin, two.repeated(3)).plan(_Survey(twin, two))
-    except NetError:  # a net for one batch size, or inputs it can't take: its own batch will tell
-        plan = _Survey(twin, block).plan(None)
+        plan = _survey(twin, block)
+    finally:  # generators that moved are another thread's business unless this net has moved them
+        if (plan is None or plan.uncounted) and before.names_moved():
+            before.restore()
     return plan
 
 
-class _Survey:
-    """One forward pass in which dropout is the identity and every call leaves a record."""
+def _survey(twin: Twin, block: Batch) -> Plan:
+    two, smaller = block.repeated(2), None
+    try:  # the same rows in both, so that what depends on their content stays the same
+        smaller = Record(twin, two)
+        larger = Record(twin, two.repeated(3))
+    except NetError:  # a net for one batch size, or inputs it can't take: its own batch will tell
+        smaller, larger = None, Record(twin, block)
+    asleep = wake(twin, smaller or larger)
+    if any(module.training for module in twin.module.modules()):
+        smaller = None if smaller is None else Record(twin, smaller.given)
+        larger = Record(twin, larger.given)
+    return _Comparison(twin, larger, smaller).plan(asleep)
 
-    def __init__(self, twin: Twin, batch: Batch) -> None:
-        self.twin, self.given = twin, batch
-        self.changed: _Survey | None = None
-        self.level: _Survey | None = None
-        with torch.inference_mode(False):  # tensors made in inference mode do not count what is written to them
-            self.batch = batch.cloned()
-        self.calls: list[tuple[str, DropoutCall, tuple[int, ...]]] = []
-        self.prefix = self.suffix = self.widest = self.widest_noisy = 0
-        self.path: list[str] = []
-        versions = [tensor._version for tensor in self.batch.tensors()]
-        with torch.no_grad(), self._paths(twin.module), _Accountant(self):
-            run_net(twin, self.batch)
-        after = self.batch.tensors()
-        self.mutated = versions != [tensor._version for tensor in after] or not all(
-            torch.equal(a, b)
-            for a, b in zip(batch.tensors(), after, strict=True)  # `.data` leaves no version
+
+_UNCOUNTED = (
+    "uncounted draws come from the global generators, seeded anew for every pass and batch, one pass at a time: "
+    "the same seed gives the same draws for the same batch size only"
+)
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """A record, another one over fewer rows where the net takes them, and what both say together."""
+
+    twin: Twin
+    larger: Record
+    smaller: Record | None
+    changed: Record | None = None
+    level: Record | None = None
+
+    def plan(self, asleep: list[Site]) -> Plan:
+        larger, smaller, rows = self.larger, self.smaller, self._rows
+        fired = self._fired()
+        if smaller is not None and len(smaller.passed) != len(fired) and len(fired) % rows == 0:
+            _warn_of_calls_per_row(len(fired), rows)
+        uncounted = self._uncounted()
+        found = [site for site in (*fired, *uncounted) if site.live]
+        known = {site.module for site in asleep}
+        silent = [site for site in silent_rows(self.twin.module, found) if site.module not in known]
+        silent += frozen_rows(self.twin.module)
+        return Plan(
+            fired=tuple(fired),
+            sites=SiteTable((*fired, *uncounted, *asleep, *silent), notes=self._notes(uncounted)),
+            mutates_inputs=larger.mutated or any(site.inplace for site in fired),
+            uncounted=bool(uncounted),
+            prefix_bytes=larger.prefix / rows,
+            suffix_bytes=larger.suffix / rows,
+            widest_bytes=larger.widest / rows,
+            widest_noisy_bytes=larger.widest_noisy / rows,
         )
 
-    def on_site(self, call: DropoutCall) -> Any:
-        self.calls.append((self.path[-1] if self.path else "", call, call.mask_shape))
-        result = call.identity()
-        self.count(result)  # a pass holds what the dropout call itself gives, too
-        return result
+    def _fired(self) -> list[Site]:
+        same = self.smaller is not None and self.smaller.signature() == self.larger.signature()
+        fired: list[Site] = []
+        modules = dict(self.twin.module.named_modules())
+        for index, (passed, call) in enumerate((passed, passed.call) for passed in self.larger.passed):
+            if self.smaller is not None and same:
+                grown = _layout(passed.shape, self._rows, self.smaller.passed[index].shape)
+                layout = self._interleaved(index, grown)
+            else:
+                layout = self._guessed(index, passed.shape)
+            rate = call.rate
+            if rate is None:
+                rate = declared_rate(modules[passed.module]) or None
+            fired.append(
+                Site(
+                    index=index,
+                    module=passed.module,
+                    kind=call.kind,
+                    rate=rate,
+                    mask_shape=_one_row(passed.shape, layout),
+                    layout=layout,
+                    inplace=call.inplace,
+                    dtype=call.dtype,
+                    device=call.device,
+                    law=call.law,
+                )
+            )
+        return fired
 
-    def count(self, result: Any) -> None:
-        if not isinstance(result, Tensor):
-            return
-        size = result.numel() * result.element_size()
-        self.widest = max(self.widest, size)
-        if any(call.rate > 0 for _, call, _ in self.calls):
-            self.suffix += size
-            self.widest_noisy = max(self.widest_noisy, size)
-        else:
-            self.prefix += size
+    def _uncounted(self) -> list[Site]:
+        rows: list[Site] = []
+        modules = dict(self.twin.module.named_modules())
+        for place in find_uncounted(self.twin, self.larger.given, self.larger):
+            path = place.stack[-1] if place.stack else ""
+            scripted = live_rows(self.twin.module, path) if place.kind == "TorchScript" else []
+            if scripted:
+                rows += [site for site in scripted if site not in rows]
+                continue
+            rate = declared_rate(modules[path]) or None
+            rows.append(Site(index=None, module=path, kind=place.kind, rate=rate, counted=False))
+        return rows
 
-    @contextmanager
-    def _paths(self, twin: nn.Module) -> Iterator[None]:
-        """Keep the path of the module that is running on top of `path`."""
-        handles = []
-        for name, module in twin.named_modules():
-            handles.append(module.register_forward_pre_hook(lambda *_, name=name: self.path.append(name)))
-            handles.append(module.register_forward_hook(lambda *_: self._leave(), always_call=True))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def _notes(self, uncounted: list[Site]) -> tuple[str, ...]:
+        return (*self.twin.notes, *((_UNCOUNTED,) if uncounted else ()))
 
-    def _leave(self) -> None:
-        if self.path:  # empty when another hook raised before this module's name was put on top
-            self.path.pop()
+    @property
+    def _rows(self) -> int:
+        return self.larger.batch.size
 
-    def signature(self) -> list[tuple[str, str]]:
-        return [(module, call.kind) for module, call, _ in self.calls]
-
-    def _variant(self, change: Callable[[Tensor], Tensor]) -> "_Survey | None":
+    def _variant(self, change: Callable[[Tensor], Tensor]) -> Record | None:
         """Run the same batch with other contents; None if the net refuses them or takes another path."""
         try:
-            other = _Survey(self.twin, self.given.map(change, start=0, size=self.batch.size))
+            other = Record(self.twin, self.larger.given.map(change, start=0, size=self._rows))
         except NetError:
             return None
-        return other if other.signature() == self.signature() else None
+        return other if other.signature() == self.larger.signature() else None
 
-    def _entries(self, index: int, layout: RowLayout) -> Tensor | None:
+    def _entries(self, record: Record, index: int, layout: RowLayout) -> Tensor | None:
         """Return what enters a site as (entries of the row axis, everything else), if it has that axis."""
-        value = self.calls[index][1].input
-        if value.dim() <= layout.axis or value.shape[layout.axis] != layout.repeats * self.batch.size:
+        value = record.passed[index].call.input
+        if value is None or value.dim() <= layout.axis or value.shape[layout.axis] != layout.repeats * self._rows:
             return None
         return value.movedim(layout.axis, 0).reshape(value.shape[layout.axis], -1)
 
@@ -125,19 +169,19 @@ class _Survey:
         """Return which entries of the row axis follow a change of the first row."""
         if self.changed is None:
             tried = (self._variant(partial(_with_another_first_row, how=how)) for how in _CHANGES)
-            self.changed = next((other for other in tried if other is not None), self)
-        before, after = self._entries(index, layout), self.changed._entries(index, layout)
+            self.changed = next((other for other in tried if other is not None), self.larger)
+        before, after = self._entries(self.larger, index, layout), self._entries(self.changed, index, layout)
         return None if before is None or after is None else (before != after).any(1)
 
     def _interleaved(self, index: int, layout: RowLayout | None) -> RowLayout | None:
         """Tell whether a row's several entries lie apart: where all rows are equal, so are their entries."""
-        rows = self.batch.size
+        rows = self._rows
         if layout is None or layout.repeats == 1 or rows < 2:
             return layout
         if self.level is None:
-            self.level = self._variant(_first_row_everywhere) or self
-        entries = self.level._entries(index, layout)
-        if entries is None or self.level is self:
+            self.level = self._variant(_first_row_everywhere) or self.larger
+        entries = self._entries(self.level, index, layout)
+        if entries is None or self.level is self.larger:
             return layout
         near, far = entries.reshape(rows, layout.repeats, -1), entries.reshape(layout.repeats, rows, -1)
         is_near, is_far = _alike(near, 0), _alike(far, 1)
@@ -150,61 +194,16 @@ class _Survey:
 
     def _guessed(self, index: int, shape: tuple[int, ...]) -> RowLayout | None:
         """Find the rows of a net that takes one batch size only: what a change of the first row moves."""
-        rows = self.batch.size
+        rows = self._rows
         if not shape or shape[0] % rows:
             return None
         layout = RowLayout(0, shape[0] // rows)
+        if self.larger.passed[index].call.input is None:  # random numbers: nothing enters them
+            return layout if shape[0] == rows else None
         moved = self._moved(index, layout)
         if moved is None or not moved.any() or (rows > 1 and bool(moved[layout.repeats :].any())):
             return None  # noise on weights, or rows that mix
         return layout
-
-    def plan(self, smaller: "_Survey | None") -> Plan:
-        rows = self.batch.size
-        same = smaller is not None and smaller.signature() == self.signature()
-        fired = []
-        for index, (module, call, shape) in enumerate(self.calls):
-            if smaller is not None and same:
-                layout = self._interleaved(index, _layout(shape, rows, smaller.calls[index][2]))
-            else:
-                layout = self._guessed(index, shape)
-            fired.append(
-                Site(
-                    index=index,
-                    module=module,
-                    kind=call.kind,
-                    rate=call.rate,
-                    mask_shape=_one_row(shape, layout),
-                    layout=layout,
-                    inplace=call.inplace,
-                    dtype=call.dtype,
-                    device=call.device,
-                )
-            )
-        if smaller is not None and len(smaller.calls) != len(self.calls) and len(self.calls) % rows == 0:
-            _warn_of_calls_per_row(len(self.calls), rows)
-        return Plan(
-            fired=tuple(fired),
-            sites=SiteTable((*fired, *_declared_but_silent(self.twin.module, fired))),
-            mutates_inputs=self.mutated or any(site.inplace for site in fired),
-            prefix_bytes=self.prefix / rows,
-            suffix_bytes=self.suffix / rows,
-            widest_bytes=self.widest / rows,
-            widest_noisy_bytes=self.widest_noisy / rows,
-        )
-
-
-class _Accountant(Interception):
-    """Counts the bytes of every result."""
-
-    def __init__(self, record: _Survey) -> None:
-        super().__init__(record.on_site)
-        self._record = record
-
-    def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = func(*args, **kwargs)
-        self._record.count(result)
-        return result
 
 
 def _layout(shape: tuple[int, ...], rows: int, smaller: tuple[int, ...]) -> RowLayout | None:
@@ -248,7 +247,7 @@ def _warn_of_calls_per_row(calls: int, rows: int) -> None:
         f"the net's dropout calls grow with its rows ({calls} for {rows} rows): each row gets a mask of its own, "
         "and the draws depend on the batch size; call dropout once on the whole batch",
         RowMaskWarning,
-        stacklevel=6,
+        stacklevel=7,
     )
 
 
@@ -256,12 +255,3 @@ def _one_row(shape: tuple[int, ...], layout: RowLayout | None) -> tuple[int, ...
     if layout is None:
         return shape
     return (*shape[: layout.axis], layout.repeats, *shape[layout.axis + 1 :])
-
-
-def _declared_but_silent(twin: nn.Module, fired: list[Site]) -> list[Site]:
-    seen = Counter(site.module for site in fired)
-    return [
-        Site(index=None, module=name, kind=type(module).__name__, rate=declared_rate(module))
-        for name, module in twin.named_modules()
-        if declared_rate(module) > 0 and not seen[name]
-    ]

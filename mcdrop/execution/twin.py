@@ -1,6 +1,7 @@
 """A structural twin: the net's modules copied, its parameters shared, so that passes touch nothing of the user's."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,49 +9,110 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import InputError, NetError
+from mcdrop.execution.plan import Twin
 
-__all__ = ["structural_twin"]
+__all__ = ["make_twin", "structural_twin"]
+
+_WRAPPERS = {
+    "OptimizedModule": ("_orig_mod", "torch.compile is taken off: the passes run the eager net behind it"),
+    "DataParallel": ("module", "DataParallel is taken off: the passes run its module on its own device"),
+    "DistributedDataParallel": ("module", "DistributedDataParallel is taken off: the passes run this process's module"),
+}
 
 
-def structural_twin(net: nn.Module) -> nn.Module:
+def make_twin(net: Any, choose: Callable[[Any], Tensor]) -> Twin:
+    """Make what the passes run.
+
+    Args:
+        net: A module, or a program of `torch.export`.
+        choose: Takes what the net returns to the tensor to predict.
+
+    Returns:
+        The twin, with notes on what was taken off.
+
+    Raises:
+        InputError: If `net` is neither.
+        NetError: If it holds something that cannot be copied.
+    """
+    inner, notes = _unwrapped(net)
+    within = {_WRAPPERS[type(m).__name__][1] for m in inner.modules() if type(m).__name__ in _WRAPPERS}
+    if any(module._compiled_call_impl is not None for module in inner.modules()):
+        within.add(_WRAPPERS["OptimizedModule"][1])
+    return Twin(structural_twin(net), choose, tuple(dict.fromkeys((*notes, *sorted(within)))))
+
+
+def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
     """Return a copy of a net in eval mode that shares every parameter and copies everything else.
 
     Buffers and plain tensors are copied, so a forward that writes to them changes the twin alone. Weights that change
-    in the original are seen, since they are the same tensors. A compiled net is unwrapped to the module behind it.
+    in the original are seen, since they are the same tensors; those of TorchScript are copied as they are now. What is
+    compiled or spread over devices by a wrapper is unwrapped, also deep inside.
 
     Args:
-        net: Any module; it is only read.
+        net: A module, or a program of `torch.export`; it is only read.
+        own_parameters: Whether to copy the parameters too.
 
     Returns:
         The twin, in eval mode.
 
     Raises:
-        InputError: If `net` is not a module.
-        NetError: If it is scripted, or holds something that cannot be copied.
+        InputError: If `net` is neither.
+        NetError: If it holds something that cannot be copied.
     """
-    if not isinstance(net, nn.Module):
-        raise InputError(f"net must be a torch.nn.Module, got {type(net).__name__}; pass the trained network itself")
-    original: nn.Module = getattr(net, "_orig_mod", net)
-    if any(isinstance(module, torch.jit.ScriptModule) for module in original.modules()):
-        raise NetError(
-            f"the net must be made of plain modules, got TorchScript in {type(net).__name__}: dropout inside "
-            "it cannot be seen; pass the module that was scripted or traced"
-        )
+    original, _ = _unwrapped(net)
+    if _is_exported(net):  # its module was made for this call, from the program's own tensors
+        return _with_own_buffers(original)
     memo: dict[int, Any] = {}
     for module in original.modules():
+        if isinstance(module, torch.jit.ScriptModule):  # copies its own tensors, and lists them its own way
+            continue
         for value in tree_leaves([module._parameters, module._buffers, vars(module)]):
-            if isinstance(value, nn.Parameter):
+            is_shared = isinstance(value, nn.Parameter) and not own_parameters
+            if is_shared or isinstance(value, torch.jit.ScriptFunction):  # the latter holds no state
                 memo[id(value)] = value
             elif isinstance(value, Tensor) and not value.is_leaf:  # deepcopy refuses what carries a graph
                 memo[id(value)] = value.detach().clone()
     try:
-        twin = copy.deepcopy(original, memo)
+        wrapped = [module for module in original.modules() if type(module).__name__ in _WRAPPERS]
+        for module in reversed(wrapped):  # the innermost first, so that the outer ones find it in the memo
+            memo[id(module)] = copy.deepcopy(_unwrapped(module)[0], memo)
+        twin: nn.Module = copy.deepcopy(original, memo)
     except Exception as error:
         raise NetError(
             f"the net's modules must be copyable, but copy.deepcopy of {type(original).__name__} failed with: "
             f"{_first_line(error)}; move what cannot be copied out of the modules' attributes"
         ) from error
-    return twin.eval()
+    for module in twin.modules():  # not eval(), which some nets override
+        if module.training:
+            module.training = False
+    return twin
+
+
+def _is_exported(net: Any) -> bool:
+    return type(net).__name__ == "ExportedProgram" and hasattr(net, "module")
+
+
+def _with_own_buffers(program: nn.Module) -> nn.Module:
+    for module in program.modules():
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = None if buffer is None else buffer.detach().clone()
+        module.training = False
+    return program
+
+
+def _unwrapped(net: Any) -> tuple[nn.Module, tuple[str, ...]]:
+    """Take off what is around a net, and say what that was."""
+    notes: list[str] = []
+    if _is_exported(net):
+        net = net.module()
+        notes.append("exported program: rates that eval mode hid when it was exported, as attention does, are lost")
+    if not isinstance(net, nn.Module):
+        raise InputError(f"net must be a torch.nn.Module, got {type(net).__name__}; pass the trained network itself")
+    while hasattr(net, "_orig_mod") or type(net).__name__ in _WRAPPERS:
+        name, note = _WRAPPERS["OptimizedModule" if hasattr(net, "_orig_mod") else type(net).__name__]
+        net = getattr(net, name)
+        notes.append(note)
+    return net, tuple(notes)
 
 
 def _first_line(error: BaseException) -> str:

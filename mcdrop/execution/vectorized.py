@@ -17,7 +17,7 @@ from mcdrop.errors import ExecutionError
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import Twin, run_net
 from mcdrop.inputs import Batch
-from mcdrop.sites import DropoutCall, Interception
+from mcdrop.sites import Interception, SiteCall
 
 __all__ = ["run_vectorized"]
 
@@ -37,7 +37,9 @@ def run_vectorized(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: rang
     Raises:
         ExecutionError: If `vmap` cannot run the net; the message says why.
     """
-    expected = [(site.kind, site.rate, site.batch_shape(batch.size)) for site in noise.plan.fired]
+    if noise.plan.uncounted:
+        raise ExecutionError(f"vectorized execution cannot run this net: it draws what cannot be counted; {_INSTEAD}")
+    expected = [(site.kind, site.key, site.batch_shape(batch.size)) for site in noise.plan.fired]
     drawn = {
         number: noise.draw(number, site, shape=site.batch_shape(batch.size), passes=passes, rows=batch.rows)
         for number, site in enumerate(noise.plan.fired)
@@ -69,7 +71,7 @@ class _Replay:
 
     def __init__(
         self,
-        expected: list[tuple[str, float, tuple[int, ...]]],
+        expected: list[tuple[str, float | bool | None, tuple[int, ...]]],
         factors: dict[int, Tensor],
         summands: dict[int, Tensor],
     ) -> None:
@@ -77,15 +79,16 @@ class _Replay:
         self._next = 0
         self._stale: dict[int, Tensor] = {}  # by address, and kept alive so that the address stays theirs
 
-    def __call__(self, call: DropoutCall) -> Any:
+    def __call__(self, call: SiteCall) -> Any:
         number, self._next = self._next, self._next + 1
         # The shape too: a mask drawn at another shape might broadcast, silently.
-        if self._expected[number : number + 1] != [(call.kind, call.rate, call.mask_shape)]:
+        if self._expected[number : number + 1] != [(call.kind, call.key, call.mask_shape)]:
             raise ExecutionError(f"vectorized execution cannot run this net: its dropout calls vary; {_INSTEAD}")
-        if call.rate == 0:
+        if not call.live:
             return call.identity()
-        if call.inplace and not is_batchedtensor(call.input):
-            self._stale[call.input.untyped_storage().data_ptr()] = call.input
+        target = call.target if call.inplace else None
+        if target is not None and not is_batchedtensor(target):
+            self._stale[target.untyped_storage().data_ptr()] = target
             call = replace(call, inplace=False)
         return call.result(self._factors[number], self._summands.get(number))
 

@@ -6,11 +6,14 @@ Gaussians:
 $$\log p(y | x) \approx \operatorname{logsumexp}_t\left(-\tfrac\tau2 \|y - \hat y_t\|^2\right)
   - \log T - \tfrac D2 \log 2\pi + \tfrac D2 \log\tau.$$
 
-For a classifier it is the log of the mean over passes of the probability of the true class.
+For a classifier it is the log of the mean over passes of the probability of the true class. Where every pass gives the
+log-variance $s_t$ of each output too, its Gaussian has that variance, and there is no tau.
 
 References:
     Gal, Y. and Ghahramani, Z. (2016). Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep
     Learning. ICML. https://arxiv.org/abs/1506.02142 (eq. 8).
+    Kendall, A. and Gal, Y. (2017). What Uncertainties Do We Need in Bayesian Deep Learning for Computer Vision?
+    NeurIPS. https://arxiv.org/abs/1703.04977 (the Gaussian of a pass: eq. 8).
 """
 
 import math
@@ -103,6 +106,24 @@ class LogLikelihood:
             for t in taus.flatten().tolist()
         ]
         return cls(len(errors), torch.stack(sums).reshape(*taus.shape, errors.shape[1]))
+
+    @classmethod
+    def of_gaussians(cls, outputs: Tensor, y: Tensor) -> Self:
+        """Return the log-likelihood under several passes that each know their own noise.
+
+        Args:
+            outputs: The passes, shape (C, n, 2, ...), mean and log-variance on axis 2.
+            y: The truth at these points, shape (n, ...).
+
+        Raises:
+            InputError: If y has not the shape of the means.
+        """
+        mean, log_variance = outputs.detach().to("cpu", torch.float64).unbind(2)
+        standard = (mean - _aligned(y, mean.shape[1:])) * (-0.5 * log_variance).exp()  # a square root underflows later
+        log_density = -0.5 * (standard.square() + log_variance + math.log(2 * math.pi))
+        sums = log_density.reshape(*mean.shape[:2], -1).sum(dim=2)
+        finite = (mean.isfinite() & log_variance.isfinite()).reshape(*mean.shape[:2], -1).all(dim=2)
+        return cls(len(mean), torch.logsumexp(torch.where(finite, sums, math.nan), dim=0))
 
     @classmethod
     def of_labels(cls, logits: Tensor, labels: Tensor) -> Self:

@@ -1,6 +1,19 @@
-"""The result types: what T passes say about N points."""
+"""The result types, what T passes say about N points, and how a net's return becomes one of them."""
 
 from mcdrop.predictive.classification import ClassificationPredictive
+from mcdrop.predictive.joint import JointReading, Key
+from mcdrop.predictive.reading import Reading
 from mcdrop.predictive.regression import RegressionPredictive
+from mcdrop.predictive.tasks import Task, Tasks, check_task, reading_of
 
-__all__ = ["ClassificationPredictive", "RegressionPredictive"]
+__all__ = [
+    "ClassificationPredictive",
+    "JointReading",
+    "Key",
+    "Reading",
+    "RegressionPredictive",
+    "Task",
+    "Tasks",
+    "check_task",
+    "reading_of",
+]

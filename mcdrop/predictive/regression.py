@@ -34,7 +34,8 @@ class RegressionPredictive:
         std: Epistemic standard deviation (spread between passes), same shape and units.
             Unbiased variance, that is divided by T - 1.
         passes: Number of Monte Carlo passes T, or None for a closed form such as a Gaussian process.
-        noise_std: Observation noise (a standard deviation) where the model knows it, broadcastable to `mean`.
+        noise_std: Observation noise (a standard deviation) where the model knows it, broadcastable to `mean`: the
+            aleatoric part. Of a heteroscedastic net, the root of the mean of the noise variances of the passes.
         samples: The passes themselves, shape (T, N, D), if they were kept.
         provenance: What made the prediction, as plain data: model, seed, kind of masks, dropout sites.
     """

@@ -1,4 +1,4 @@
-r"""Where noise enters a forward pass: interception of the dropout family, and the audit table.
+r"""The dropout family: its calls as torch makes them, and their noise.
 
 Every kind of dropout is affine in its input given the Bernoulli mask m, with $E[m] = 1 - p$:
 
@@ -14,20 +14,18 @@ References:
     Klambauer, G. et al. (2017). Self-Normalizing Neural Networks. NeurIPS (alpha dropout, section 3).
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from mcdrop.errors import NetError
-from mcdrop.fused import unfold
-from mcdrop.masks import RowLayout
+from mcdrop.sites.draws import Level
 
-__all__ = ["DropoutCall", "Interception", "Site", "SiteTable", "affine_noise", "declared_rate"]
+__all__ = ["DropoutCall", "affine_noise", "read_dropout"]
 
 _ALPHA_PRIME = -1.7580993408473766  # -lambda * alpha of SELU
 
@@ -64,6 +62,26 @@ class DropoutCall:
     training: bool
 
     @property
+    def live(self) -> bool:
+        """Whether the call drops anything."""
+        return self.rate > 0
+
+    @property
+    def key(self) -> float | bool:
+        """What the noise depends on besides kind and shape: the rate."""
+        return self.rate
+
+    @property
+    def target(self) -> Tensor:
+        """The tensor that a call in place writes to."""
+        return self.input
+
+    @property
+    def law(self) -> None:
+        """None: the noise is a mask of kept units."""
+        return None
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type of the tensor that is dropped."""
         return self.input.dtype
@@ -90,7 +108,7 @@ class DropoutCall:
             noisy = noisy.add_(summand) if self.inplace else noisy + summand
         return (noisy, (factor != 0).expand_as(noisy)) if self.kind == "native_dropout" else noisy
 
-    def identity(self) -> Any:
+    def identity(self, level: Level = "mean") -> Any:
         """Return what the function gives when it drops nothing; torch checks rate and shape on the way."""
         if self.kind == "native_dropout":
             return self.func(self.input, self.rate, False)
@@ -133,7 +151,22 @@ def _intercepted() -> dict[Any, tuple[str, bool]]:
 _INTERCEPTED = _intercepted()
 
 
-def _read(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DropoutCall:
+def read_dropout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DropoutCall | None:
+    """Read a call of the dropout family.
+
+    Args:
+        func: Any function of torch.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        The call, not made yet; None where the function is no dropout.
+
+    Raises:
+        NetError: If the rate lies outside [0, 1].
+    """
+    if func not in _INTERCEPTED:
+        return None
     names = ("input", "p", "training", "inplace")
     given = dict(zip(names, args, strict=False)) | kwargs
     kind, inplace = _INTERCEPTED[func]
@@ -162,143 +195,3 @@ def affine_noise(kind: str, rate: float, keep: Tensor) -> tuple[Tensor, Tensor |
         Factor and summand (None where it would be 0), in the shape and type of `keep`.
     """
     return _KINDS[kind].affine(keep, rate)
-
-
-class Interception(TorchFunctionMode):
-    """Hands every dropout call made while it is active to `on_site`, whatever the call's training flag."""
-
-    def __init__(self, on_site: Callable[[DropoutCall], Any]) -> None:
-        """Watch with a callback that returns what the call shall return."""
-        super().__init__()
-        self._on_site = on_site
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Divert dropout, let everything else pass."""
-        if func in _INTERCEPTED:
-            return self._on_site(_read(func, args, kwargs or {}))
-        unfolded = unfold(func, args, kwargs or {})
-        if unfolded is not None:
-            with self:  # a mode is off inside its own handler; on again, it sees the dropout inside the fused call
-                return unfolded()
-        return self.other(func, args, kwargs or {})
-
-    def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a function that is not dropout."""
-        return func(*args, **kwargs)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """One row of the audit: a place where dropout noise enters, or where a module promised it and none does.
-
-    Attributes:
-        index: Number of the site in call order, or None for a declared module that never fired.
-        module: Path of the module whose forward made the call ("" is the net itself).
-        kind: Name of the dropout function in torch, or the module's class where nothing fired.
-        rate: Dropout rate p.
-        mask_shape: Shape of the mask over a batch of one row; None where nothing fired.
-        layout: Where the rows of a batch lie in the mask; None where it holds no rows.
-        inplace: Whether the call changes its input.
-        dtype: Type of the tensor that is dropped.
-        device: Where that tensor is.
-    """
-
-    index: int | None
-    module: str
-    kind: str
-    rate: float
-    mask_shape: tuple[int, ...] | None = None
-    layout: RowLayout | None = field(default=None, repr=False)
-    inplace: bool = False
-    dtype: torch.dtype = field(default=torch.float32, repr=False)
-    device: torch.device = field(default=torch.device("cpu"), repr=False)
-
-    @property
-    def fired(self) -> int:
-        """How often the site fires in one pass."""
-        return 0 if self.index is None else 1
-
-    @property
-    def live(self) -> bool:
-        """Whether the site adds any spread: it fires, at a rate above 0."""
-        return self.index is not None and self.rate > 0
-
-    def batch_shape(self, rows: int) -> tuple[int, ...]:
-        """Return the shape of the mask over a batch of so many rows."""
-        shape = self.mask_shape or ()
-        if self.layout is None:
-            return shape
-        axis = self.layout.axis
-        return (*shape[:axis], rows * self.layout.repeats, *shape[axis + 1 :])
-
-
-@dataclass(frozen=True, slots=True)
-class SiteTable:
-    """The audit of a net: all sites in call order, then declared dropout that stayed silent.
-
-    Printing it gives a table; it also counts, indexes and iterates like a tuple of `Site` rows.
-    """
-
-    rows: tuple[Site, ...]
-
-    @property
-    def live(self) -> tuple[Site, ...]:
-        """The sites that add spread."""
-        return tuple(site for site in self.rows if site.live)
-
-    @property
-    def silent(self) -> tuple[Site, ...]:
-        """Dropout that adds none: it never fires, or fires at rate 0."""
-        return tuple(site for site in self.rows if not site.live)
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Site:
-        """Return one row."""
-        return self.rows[index]
-
-    def __iter__(self) -> Iterator[Site]:
-        """Iterate over the rows."""
-        return iter(self.rows)
-
-    def __str__(self) -> str:
-        """Return the table as text."""
-        head = ("site", "module", "kind", "rate", "mask", "fired", "state")
-        cells = [head, *(_cells(site) for site in self.rows)]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
-
-
-def _cells(site: Site) -> tuple[str, ...]:
-    shape = "-" if site.mask_shape is None else " x ".join(map(str, site.mask_shape)) or "1"
-    return (
-        "-" if site.index is None else str(site.index),
-        site.module or "(net)",
-        site.kind,
-        f"{site.rate:g}",
-        shape,
-        str(site.fired),
-        "live" if site.live else "silent",
-    )
-
-
-def declared_rate(module: nn.Module) -> float:
-    """Return the dropout rate a module declares, 0 for a module that declares none.
-
-    Args:
-        module: Any module; its children are not looked at.
-
-    Returns:
-        A rate in [0, 1].
-    """
-    if isinstance(module, nn.modules.dropout._DropoutNd):
-        return float(module.p)
-    if isinstance(module, nn.MultiheadAttention):
-        return float(module.dropout)
-    if isinstance(module, nn.RNNBase) and module.num_layers > 1:
-        return float(module.dropout)
-    return 0.0

@@ -90,7 +90,7 @@ def test_costs_are_bytes_a_row():
     ("forward", "message"),
     [
         (lambda _, x: (F.dropout(x), x), "must return one tensor, got tuple"),
-        (lambda _, x: {"y": F.dropout(x)}, "must return one tensor, got dict"),
+        (lambda _, x: {"y": F.dropout(x), "x": x}, "must return one tensor, got dict"),
         (lambda _, x: F.dropout(x).numpy(), "must return one tensor, got ndarray"),
         (lambda _, x: None, "must return one tensor, got NoneType"),
         (lambda _, x: F.dropout(x).sum(), r"one row per input row, \d here, got shape \(\)"),

@@ -65,8 +65,7 @@ def test_what_comes_before_the_first_site_is_computed_once():
 
     net = Call(count, layer=nn.Linear(3, 2))
     MCDropout(net).sample(torch.ones(4, 3), passes=50, execution="vectorized", chunk_size=50)
-    surveys = 2
-    assert calls[surveys:] == [(4, 3)]
+    assert [shape for shape in calls if shape[0] == 4] == [(4, 3)]  # the survey takes two and three rows
 
 
 def test_mask_of_another_shape_is_never_broadcast():

@@ -192,3 +192,52 @@ def test_a_tau_at_which_the_logarithm_overflows_is_refused():
 def test_the_smallest_tau_has_a_logarithm():
     value = predictive_log_likelihood([[0.0]], [0.0], tau=5e-324)
     assert value == pytest.approx(0.5 * (math.log(5e-324) - math.log(2 * math.pi)))
+
+
+# Passes that know their own noise
+
+
+def head(count, points, outputs, seed=0):
+    """Return means and log-variances of several passes, shape (T, N, 2, D)."""
+    return torch.from_numpy(draw(count, points, 2, outputs, seed=seed))
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2, 3, 4]])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_noise_of_their_own_makes_a_mixture_of_different_gaussians(cuts, outputs):
+    passes, y = 2 * head(5, 6, outputs), draw(6, outputs, seed=1)
+    parts = [LogLikelihood.of_gaussians(part, torch.from_numpy(y)) for part in torch.tensor_split(passes, cuts)]
+    state = parts[0]
+    for part in parts[1:]:
+        state = state.merge(part)
+    mean, scale = passes[:, :, 0].numpy(), np.exp(0.5 * passes[:, :, 1].numpy())
+    expected = logsumexp(norm.logpdf(y, mean, scale).sum(-1), axis=0) - np.log(5)
+    np.testing.assert_allclose(state.value.numpy(), expected, rtol=1e-12)
+
+
+def test_equal_noise_is_what_tau_says():
+    passes, y = head(5, 6, 2), torch.from_numpy(draw(6, 2, seed=1))
+    passes[:, :, 1] = -math.log(40.0)
+    ours = LogLikelihood.of_gaussians(passes, y).value
+    torch.testing.assert_close(ours, LogLikelihood.of(passes[:, :, 0], y, 40.0).value)
+
+
+def test_noise_of_any_size_has_a_likelihood():
+    passes = torch.zeros(2, 3, 2, dtype=torch.float64)
+    passes[:, :, 1] = torch.tensor([-900.0, 0.0, 900.0])
+    values = LogLikelihood.of_gaussians(passes, torch.zeros(3)).value
+    torch.testing.assert_close(values, -0.5 * (passes[0, :, 1] + math.log(2 * math.pi)))
+
+
+@pytest.mark.parametrize("entry", [0, 1])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_passes_that_are_not_finite_have_no_likelihood(entry, bad):
+    passes = head(4, 3, 2)
+    passes[2, 1, entry, 0] = bad
+    values = LogLikelihood.of_gaussians(passes, torch.zeros(3, 2)).value
+    assert values.isnan().tolist() == [False, True, False]
+
+
+def test_truth_in_another_shape_than_the_means_is_refused():
+    with pytest.raises(InputError, match=r"y must have the predictions' shape, \(3, 2\) .*, got \(3, 2, 2\)"):
+        LogLikelihood.of_gaussians(head(4, 3, 2), torch.zeros(3, 2, 2))

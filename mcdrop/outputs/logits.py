@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mcdrop.errors import InputError, NetError
 
-__all__ = ["LogitReader", "Outputs", "one_tensor"]
+__all__ = ["LogitReader", "Outputs", "is_model_output", "put_classes_last"]
 
 Outputs = Literal["logits", "probabilities"]
 """What a classifier returns: softmax inputs, or softmax outputs."""
@@ -17,48 +17,58 @@ Outputs = Literal["logits", "probabilities"]
 _ROUNDING = 0.02  # how far sums of probabilities may be from 1: half precision is this coarse over many classes
 
 
-def one_tensor(output: Any) -> Tensor:
-    """Return what a net gives if it is a tensor.
+def is_model_output(output: Any) -> bool:
+    """Whether a net returned what transformers do, whose 3-axis logits have the classes last, one set per token."""
+    return hasattr(output, "logits") or hasattr(output, "to_tuple")
+
+
+def put_classes_last(tensor: Tensor, class_axis: int) -> Tensor:
+    """Return one pass of a classifier with the classes on the last axis.
+
+    Args:
+        tensor: The net's output, shape (n, ...); of shape (n,) it is one value per row, and no class axis at all.
+        class_axis: Which axis holds the classes, rows being axis 0.
+
+    Returns:
+        Shape (n, ..., K).
 
     Raises:
-        NetError: If it is something else.
+        InputError: If there is no such class axis.
     """
-    if not isinstance(output, Tensor):
-        raise NetError(
-            f"the net must return one tensor, got {type(output).__name__}; "
-            "wrap it in a module whose forward returns the tensor to predict"
+    if tensor.dim() < 2:  # without rows it is refused where rows are counted
+        return tensor.unsqueeze(-1) if tensor.dim() else tensor
+    if class_axis == 0 or not -tensor.dim() < class_axis < tensor.dim():
+        raise InputError(
+            f"class_axis must name an axis after the rows of outputs of shape {tuple(tensor.shape)}, "
+            f"got {class_axis}; 1 is usual, -1 for per-token logits"
         )
-    return output
+    return tensor.movedim(class_axis, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class LogitReader:
-    """Turns a classifier's outputs into softmax inputs with the classes on the last axis.
+    """Turns a classifier's outputs into softmax inputs.
 
-    A single value per row (K = 1) is read as the second of two classes, with logit 0 for the first.
+    A single value per prediction (K = 1) is read as the second of two classes, with logit 0 for the first.
 
     Attributes:
         outputs: What the net returns.
-        class_axis: Which axis of the net's output holds the classes, rows being axis 0.
     """
 
     outputs: Outputs = "logits"
-    class_axis: int = 1
 
-    def __call__(self, passes: Tensor) -> Tensor:
+    def __call__(self, values: Tensor) -> Tensor:
         """Read several passes.
 
         Args:
-            passes: The net's outputs, shape (C, n, ...) with the passes in front.
+            values: The net's outputs, shape (C, n, ..., K) with the passes in front and the classes last.
 
         Returns:
-            Softmax inputs, shape (C, n, ..., K).
+            Softmax inputs in that shape, with K = 2 for one value.
 
         Raises:
-            InputError: If there is no such class axis.
             NetError: If logits look like probabilities, or probabilities do not.
         """
-        values = self._classes_last(passes)
         binary = values.shape[-1] == 1
         if self.outputs == "probabilities":
             values = _to_logits(values)
@@ -74,17 +84,6 @@ class LogitReader:
                 stacklevel=2,
             )
         return torch.cat([torch.zeros_like(values), values], dim=-1) if binary else values
-
-    def _classes_last(self, passes: Tensor) -> Tensor:
-        axes = passes.dim() - 1
-        if axes == 1:  # one value per row and no class axis at all
-            return passes.unsqueeze(-1)
-        if self.class_axis == 0 or not -axes < self.class_axis < axes:
-            raise InputError(
-                f"class_axis must name an axis after the rows of outputs of shape {tuple(passes.shape[1:])}, "
-                f"got {self.class_axis}; 1 is usual, -1 for per-token logits"
-            )
-        return passes.movedim(self.class_axis % axes + 1, -1)
 
 
 def _to_logits(probs: Tensor) -> Tensor:
@@ -104,4 +103,5 @@ def _to_logits(probs: Tensor) -> Tensor:
 
 
 def _look_like_probabilities(values: Tensor) -> bool:
-    return bool((values >= 0).all()) and bool(((values.double().sum(dim=-1) - 1).abs() < 1e-4).all())
+    rounding = max(1e-4, 4 * torch.finfo(values.dtype).eps)  # in half precision they sum to 1 less closely
+    return bool((values >= 0).all()) and bool(((values.double().sum(dim=-1) - 1).abs() < rounding).all())

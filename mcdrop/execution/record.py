@@ -1,0 +1,275 @@
+"""A record of one forward pass without noise: which sites it passes, what it gives, what it moves."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from mcdrop.errors import NetError
+from mcdrop.execution.plan import Twin, run_net
+from mcdrop.inputs import Batch
+from mcdrop.rng import GlobalState
+from mcdrop.sites import Interception, Level, SiteCall
+
+__all__ = ["ParameterWriteError", "Passed", "Record", "Uncounted", "find_uncounted"]
+
+
+class ParameterWriteError(NetError):
+    """A guarded run was about to write into what belongs to the user; the run is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A site that a forward pass met.
+
+    Attributes:
+        stack: Paths of the modules that were running, the net itself first.
+        call: The call.
+        shape: Shape of its mask over the batch.
+    """
+
+    stack: tuple[str, ...]
+    call: SiteCall
+    shape: tuple[int, ...]
+
+    @property
+    def module(self) -> str:
+        """Path of the module whose forward made the call."""
+        return self.stack[-1] if self.stack else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """A place where a forward draws past the interception.
+
+    Attributes:
+        stack: Paths of the modules that were running.
+        kind: The function that drew, or whose generator moved.
+    """
+
+    stack: tuple[str, ...]
+    kind: str
+
+
+class Record:
+    """One forward pass in which dropout is the identity and draws are what they are on average.
+
+    Attributes:
+        given: What the net was to be run on.
+        batch: The copy that it was run on.
+        output: What it gave.
+        passed: The sites it met, in order.
+        mutated: Whether it wrote into its inputs.
+        before: Where the global generators stood.
+        moved: Names of the global generators that moved meanwhile, by the net or by another thread.
+        prefix: Bytes of all results before the first live site.
+        suffix: Bytes of all results from there on.
+        widest: Bytes of the largest result.
+        widest_noisy: Bytes of the largest result from the first live site on.
+    """
+
+    def __init__(self, twin: Twin, batch: Batch, *, level: Level = "mean", guarded: bool = False) -> None:
+        """Run the net.
+
+        Args:
+            twin: What to run.
+            batch: What to run it on; it is copied first.
+            level: At which noise draws are made.
+            guarded: Whether writing into parameters is refused.
+
+        Raises:
+            NetError: If the net refuses the inputs.
+        """
+        self.level, self.given = level, batch
+        self.passed: list[Passed] = []
+        self.prefix = self.suffix = self.widest = self.widest_noisy = 0
+        self.stack: list[str] = []
+        self._noisy = False
+        with torch.inference_mode(False):  # tensors made in inference mode do not count what is written to them
+            self.batch = batch.cloned()
+        versions = [tensor._version for tensor in self.batch.tensors()]
+        self.before = GlobalState.now()
+        mode = _Guard(self, twin.module) if guarded else _Accountant(self)
+        with torch.no_grad(), paths(twin.module, self.stack), mode:
+            self.output = run_net(twin, self.batch)
+        self.moved = self.before.names_moved()
+        after = self.batch.tensors()
+        self.mutated = versions != [tensor._version for tensor in after] or not all(
+            torch.equal(a, b)
+            for a, b in zip(batch.tensors(), after, strict=True)  # `.data` leaves no version
+        )
+
+    def on_site(self, call: SiteCall) -> Any:
+        """Take note of a site, and let it do nothing."""
+        self.passed.append(Passed(tuple(self.stack), call, call.mask_shape))
+        self._noisy = self._noisy or call.live
+        result = call.identity(self.level)
+        self.count(result)  # a pass holds what the dropout call itself gives, too
+        return result
+
+    def count(self, result: Any) -> None:
+        """Take note of the size of a result."""
+        if not isinstance(result, Tensor):
+            return
+        size = result.numel() * result.element_size()
+        self.widest = max(self.widest, size)
+        if self._noisy:
+            self.suffix += size
+            self.widest_noisy = max(self.widest_noisy, size)
+        else:
+            self.prefix += size
+
+    def signature(self) -> list[tuple[str, str]]:
+        """Return what makes two records comparable call by call."""
+        return [(site.module, site.call.kind) for site in self.passed]
+
+    def same_output(self, other: "Record") -> bool:
+        """Whether two records gave the same, up to the rounding of another order of operations."""
+        mine, theirs = self.output, other.output
+        if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+            return False
+        if not (mine.is_floating_point() or mine.is_complex()):
+            return torch.equal(mine, theirs)
+        tolerance = 64 * torch.finfo(mine.dtype).eps
+        scale = mine.abs().nan_to_num(0, 0, 0).max().item() if mine.numel() else 0.0
+        return torch.allclose(mine, theirs, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted, ...]:
+    """Find where a net draws past the interception.
+
+    A generator that moved has been moved by this net, if there is no other thread. If there is, a net that draws gives
+    something else from run to run, at the same places every time.
+
+    Args:
+        twin: What to run.
+        batch: What to run it on.
+        record: A record of the same run.
+
+    Returns:
+        The places, in order; none where the net draws nothing uncounted. If there are any, the generators are put back
+        to where they stood before the record.
+    """
+    if not record.moved or not (threading.active_count() == 1 or _gives_another_output(twin, batch, record)):
+        return ()
+    again = set(_Watcher.places(twin, batch))
+    places = tuple(place for place in _Watcher.places(twin, batch) if place in again)
+    record.before.restore()
+    return places
+
+
+def _gives_another_output(twin: Twin, batch: Batch, record: Record) -> bool:
+    """Whether one of a few runs gives something else; all of them have the same noise where it is counted."""
+    return any(not _same(record.output, Record(twin, batch, level=record.level).output) for _ in range(8))
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+@contextmanager
+def paths(net: nn.Module, stack: list[str], event: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Keep the paths of the modules that are running in `stack`, the innermost on top.
+
+    Args:
+        net: A net of one's own, which hooks may be put on.
+        stack: Where to keep them.
+        event: What to do before the stack changes.
+
+    Yields:
+        Nothing.
+    """
+
+    def enter(name: str, *_: Any) -> None:
+        event()
+        stack.append(name)
+
+    def leave(*_: Any) -> None:
+        event()
+        if stack:  # empty when another hook raised before this module's name was put on top
+            stack.pop()
+
+    handles = []
+    for name, module in net.named_modules():
+        if not isinstance(module, torch.jit.ScriptModule):  # what calls them is not Python
+            handles.append(module.register_forward_pre_hook(partial(enter, name), prepend=True))
+            handles.append(module.register_forward_hook(leave, always_call=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Accountant(Interception):
+    """Counts the bytes of every result."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.on_site)
+        self._record = record
+
+    def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = func(*args, **kwargs)
+        self._record.count(result)
+        return result
+
+
+class _Guard(_Accountant):
+    """Refuses to write into parameters: they are the user's own."""
+
+    def __init__(self, record: Record, net: nn.Module) -> None:
+        super().__init__(record)
+        self._own = {p.untyped_storage().data_ptr() for p in net.parameters() if p.device.type != "meta"} - {0}
+
+    def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = getattr(func, "__name__", "")
+        writes = name in ("__setitem__", "__set__") or (name.endswith("_") and not name.endswith("__"))
+        writes = writes or name.startswith("__i") or kwargs.get("out") is not None
+        if writes:
+            target = kwargs.get("out", args[0] if args else None)
+            for value in tree_leaves(target):
+                if isinstance(value, Tensor) and value.untyped_storage().data_ptr() in self._own:
+                    raise ParameterWriteError("the net writes into its parameters, which its twin shares")
+        return super().other(func, args, kwargs)
+
+
+class _Watcher(Interception):
+    """Looks at torch's generators around every call and at every boundary of modules."""
+
+    def __init__(self, stack: list[str]) -> None:
+        super().__init__(lambda call: call.identity())
+        self.stack, self.found = stack, dict[Uncounted, None]()
+        self._is_looking = False
+        self._before = GlobalState.now()
+
+    def look(self, kind: str = "TorchScript") -> None:
+        """Blame what has run since the last look for what has moved."""
+        if self._is_looking:  # a comparison of states is a call, too
+            return
+        self._is_looking = True
+        moved = self._before.names_moved()
+        self._before = GlobalState.now() if moved else self._before
+        self._is_looking = False
+        names = [kind if name == "torch" else name for name in moved]
+        self.found |= {Uncounted(tuple(self.stack), name): None for name in names}
+
+    def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.look()
+        result = func(*args, **kwargs)
+        self.look(getattr(func, "__name__", "torch"))
+        return result
+
+    @classmethod
+    def places(cls, twin: Twin, batch: Batch) -> tuple[Uncounted, ...]:
+        stack: list[str] = []
+        watcher = cls(stack)
+        with torch.no_grad(), paths(twin.module, stack, watcher.look), watcher:
+            run_net(twin, batch.cloned())
+        watcher.look()
+        return tuple(watcher.found)

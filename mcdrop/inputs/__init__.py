@@ -1,0 +1,7 @@
+"""Arrays, tensors, tuples, dicts and loaders as one stream of checked batches."""
+
+from mcdrop.inputs.batch import Batch, Stream
+from mcdrop.inputs.keywords import Keywords, keywords_of
+from mcdrop.inputs.opening import open_stream
+
+__all__ = ["Batch", "Keywords", "Stream", "keywords_of", "open_stream"]

@@ -1,0 +1,191 @@
+"""From what a net returns to a prediction: what is taken of a pass, what streams over the passes, what it becomes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcdrop.moments import ClassMoments, GaussianMoments, Moments, joined
+from mcdrop.outputs import (
+    GaussianReader,
+    LogitReader,
+    Selection,
+    check_finite,
+    check_log_variances,
+    is_model_output,
+    put_classes_last,
+    require_floating,
+    require_real,
+)
+from mcdrop.precision import LogLikelihood
+from mcdrop.predictive.classification import ClassificationPredictive
+from mcdrop.predictive.regression import RegressionPredictive
+
+__all__ = ["ClassificationReading", "HeteroscedasticReading", "Known", "Reading", "RegressionReading"]
+
+Known: TypeAlias = Mapping[str, Any]
+"""What a predictive holds beside its statistics: the number of passes and the provenance."""
+
+
+class _Mergeable(Protocol):
+    def merge(self, other: Self) -> Self: ...
+
+
+State = TypeVar("State", bound=_Mergeable)
+Result = TypeVar("Result", covariant=True)
+
+
+class Reading(ABC, Generic[State, Result]):
+    """How the net's return is read for one task."""
+
+    @abstractmethod
+    def take(self, output: Any) -> Tensor:
+        """Return the part of the net's return that is sampled, rows first, as the net gives it."""
+
+    def choose(self, output: Any) -> Tensor:
+        """Return the part of the net's return that is summarized, shape (n, ...)."""
+        return self.take(output)
+
+    @abstractmethod
+    def summarize(self, passes: Tensor) -> tuple[State, tuple[Tensor, ...]]:
+        """Return the statistics of chosen passes, shape (C, n, ...), and what of them may be kept as samples."""
+
+    @abstractmethod
+    def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
+        """Return how likely the truth is under chosen passes; tau is None where the net knows its own noise."""
+
+    @abstractmethod
+    def predictive(self, states: Sequence[State], samples: Sequence[Tensor] | None, known: Known) -> Result:
+        """Return the prediction that the statistics of all batches make.
+
+        Raises:
+            NetError: If the net's outputs are not finite.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionReading(Reading[Moments, RegressionPredictive]):
+    """Values, whose spread between passes is all that is known of their uncertainty.
+
+    Attributes:
+        selection: Which part of the net's return to look at.
+    """
+
+    selection: Selection
+
+    def take(self, output: Any) -> Tensor:
+        """Return the chosen tensor."""
+        return require_real(self.selection(output))
+
+    def summarize(self, passes: Tensor) -> tuple[Moments, tuple[Tensor, ...]]:
+        """Return the moments of the values; they may be kept."""
+        return Moments.of(passes), (passes,)
+
+    def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
+        """Return the Gaussian likelihood with the noise that tau says."""
+        assert tau is not None, "asked for before the passes run"
+        return LogLikelihood.of(passes, y, tau)
+
+    def predictive(
+        self, states: Sequence[Moments], samples: Sequence[Tensor] | None, known: Known
+    ) -> RegressionPredictive:
+        """Return mean and spread."""
+        mean, std = joined([s.mean for s in states]), joined([s.std for s in states])
+        check_finite(mean + std)
+        return RegressionPredictive(mean=mean, std=std, samples=_only(samples), **known)
+
+
+@dataclass(frozen=True, slots=True)
+class HeteroscedasticReading(Reading[GaussianMoments, RegressionPredictive]):
+    """Values and the log-variance of their noise, side by side on the axis after the rows; the means may be kept.
+
+    Attributes:
+        reader: Finds the two in the net's return.
+    """
+
+    reader: GaussianReader
+
+    def take(self, output: Any) -> Tensor:
+        """Return mean and log-variance, shape (n, 2, ...)."""
+        return self.reader(output)
+
+    def summarize(self, passes: Tensor) -> tuple[GaussianMoments, tuple[Tensor, ...]]:
+        """Return the moments of means and variances; the means may be kept."""
+        return GaussianMoments.of(passes), (passes[:, :, 0],)
+
+    def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
+        """Return the Gaussian likelihood with the noise of each pass."""
+        return LogLikelihood.of_gaussians(passes, y)
+
+    def predictive(
+        self, states: Sequence[GaussianMoments], samples: Sequence[Tensor] | None, known: Known
+    ) -> RegressionPredictive:
+        """Return mean, spread and noise."""
+        mean, std = joined([s.means.mean for s in states]), joined([s.means.std for s in states])
+        check_finite(mean + std)
+        log_variance = torch.cat([s.log_variance for s in states])
+        check_log_variances(log_variance)
+        noise = np.asarray((0.5 * log_variance).exp().numpy())
+        return RegressionPredictive(mean=mean, std=std, noise_std=noise, samples=_only(samples), **known)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
+    """Logits or probabilities of classes; logits may be kept.
+
+    Attributes:
+        selection: Which part of the net's return to look at.
+        logits: What it holds.
+        class_axis: Which of its axes holds the classes, rows being axis 0. None: 1, but -1 for the three axes (rows,
+            tokens, classes) of a model output.
+    """
+
+    selection: Selection
+    logits: LogitReader = field(default_factory=LogitReader)
+    class_axis: int | None = None
+
+    def take(self, output: Any) -> Tensor:
+        """Return the chosen tensor, the classes where the net has them."""
+        return require_floating(self.selection(output))
+
+    def choose(self, output: Any) -> Tensor:
+        """Return it with the classes last."""
+        tensor, axis = self.take(output), self.class_axis
+        if axis is None:
+            per_token = tensor.dim() == 3 and is_model_output(self.selection.holder(output))
+            axis = -1 if per_token else 1
+        return put_classes_last(tensor, axis)
+
+    def summarize(self, passes: Tensor) -> tuple[ClassMoments, tuple[Tensor, ...]]:
+        """Return the statistics of the classes; the softmax inputs may be kept."""
+        values = self.logits(passes)
+        return ClassMoments.of(values), (values,)
+
+    def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
+        """Return the probability of the true classes."""
+        return LogLikelihood.of_labels(self.logits(passes), y)
+
+    def predictive(
+        self, states: Sequence[ClassMoments], samples: Sequence[Tensor] | None, known: Known
+    ) -> ClassificationPredictive:
+        """Return probabilities, votes and entropies."""
+        probs = joined([s.probs.mean for s in states])
+        check_finite(probs)
+        return ClassificationPredictive(
+            probs=probs,
+            probs_std=joined([s.probs.std for s in states]),
+            logit_mean=joined([s.logits.mean for s in states]),
+            logit_std=joined([s.logits.std for s in states]),
+            votes=torch.cat([s.votes for s in states]).numpy(),
+            expected_entropy=joined([s.entropy.mean for s in states]),
+            samples=_only(samples),
+            **known,
+        )
+
+
+def _only(samples: Sequence[Tensor] | None) -> Any:
+    return None if samples is None else samples[0].numpy()

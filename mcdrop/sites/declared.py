@@ -1,0 +1,94 @@
+"""What a module declares: the rates in its attributes, held against the sites that fired."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mcdrop.sites.table import Site
+
+__all__ = ["declared_rate", "declares", "silent_rows"]
+
+_NAMED = ("drop", "stochasticdepth", "stochastic_depth")
+
+
+def declared_rate(module: nn.Module) -> float:
+    """Return the dropout rate a module declares, 0 for a module that declares none.
+
+    Args:
+        module: Any module; its children are not looked at.
+
+    Returns:
+        A rate in [0, 1], the largest where there are several.
+    """
+    return max(_rates(module), default=0.0)
+
+
+def declares(module: nn.Module) -> bool:
+    """Whether a module speaks of dropout: by a rate above 0, or by its name."""
+    return _is_named(type(module).__name__) or declared_rate(module) > 0
+
+
+def silent_rows(net: nn.Module, live: list[Site]) -> list[Site]:
+    """Return a row for every module that declares dropout where none fires.
+
+    A module's rate counts as served by a site of its own, or of one within it; a plain `nn.Dropout` also by a site of
+    the module that holds it, which may read its rate and hand it to attention.
+
+    Args:
+        net: The net.
+        live: The sites that add spread.
+
+    Returns:
+        Rows that never fired.
+    """
+    return [
+        Site(index=None, module=path, kind=type(module).__name__, rate=declared_rate(module))
+        for path, module in net.named_modules()
+        if declared_rate(module) > 0 and not _is_served(path, module, live)
+    ]
+
+
+def _is_served(path: str, module: nn.Module, live: list[Site]) -> bool:
+    if _is_torchs(module):
+        if any(site.module == path for site in live):
+            return True
+        mine = {declared_rate(module)} if isinstance(module, nn.modules.dropout._DropoutNd) else set()
+        return bool(path) and any(site.module == path.rpartition(".")[0] and site.rate in mine for site in live)
+    rates = {None, *_rates(module)}
+    near = (site for site in live if _is_within(site.module, path) or site.module == path.rpartition(".")[0])
+    return any(site.rate in rates or not site.counted for site in near)
+
+
+def _is_within(inner: str, outer: str) -> bool:
+    return inner == outer or not outer or inner.startswith(outer + ".")
+
+
+def _is_torchs(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn.")
+
+
+def _is_named(name: str) -> bool:
+    return any(part in name.lower() for part in _NAMED)
+
+
+def _rates(module: nn.Module) -> Iterator[float]:
+    found: list[Any]
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        found = [module.p]
+    elif isinstance(module, nn.MultiheadAttention):
+        found = [module.dropout]
+    elif isinstance(module, nn.RNNBase):
+        found = [module.dropout] if module.num_layers > 1 else []
+    elif _is_torchs(module) or isinstance(module, torch.jit.ScriptModule):
+        found = []
+    else:
+        found = [value for name, value in vars(module).items() if _is_named(name)]
+        if _is_named(type(module).__name__):
+            found += [getattr(module, name, None) for name in ("p", "rate", "prob")]
+    for value in found:
+        if isinstance(value, Tensor) and value.numel() == 1:
+            value = value.item()
+        if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value <= 1:
+            yield float(value)
