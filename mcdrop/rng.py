@@ -14,9 +14,10 @@ from torch import Tensor
 
 from mcdrop.errors import InputError
 
-__all__ = ["GlobalState", "check_seed", "reseed", "seeded", "spared"]
+__all__ = ["ONE_AT_A_TIME", "GlobalState", "check_seed", "reseed", "seeded", "spared"]
 
-_ONE_AT_A_TIME = threading.RLock()  # the global generators are one for all threads
+ONE_AT_A_TIME = threading.RLock()
+"""Held by whoever may draw from the global generators, which are the same for all threads."""
 
 
 def check_seed(seed: int) -> int:
@@ -103,7 +104,7 @@ class GlobalState:
 @contextmanager
 def spared() -> Iterator[None]:
     """Run a block that draws from global generators, then put them back; one block of all threads at a time."""
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         before = GlobalState.now()
         try:
             yield

@@ -5,6 +5,7 @@ import warnings
 from torch import nn
 
 from mcdrop.errors import NoDropoutError, SilentDropoutWarning, UncountedDrawsWarning
+from mcdrop.execution.twin import every_module
 from mcdrop.sites import Site, SiteTable
 
 __all__ = ["require_noise"]
@@ -21,8 +22,9 @@ def require_noise(twin: nn.Module, sites: SiteTable) -> None:
         NoDropoutError: If nothing in the net is stochastic.
     """
     silent = [site for site in sites if site.index is None and not site.live and site.rate is not None]
-    quiet = [site for site in sites if site.index is not None and not site.live and not _is_meant(twin, site)]
-    if not sites.live:
+    noise = [site for site in sites if site.index is None and not site.live and site.rate is None]
+    quiet = [site for site in sites if site.index is not None and site.rate == 0 and not _is_meant(twin, site)]
+    if all(site.reason for site in sites.live):
         raise NoDropoutError(_nothing_fires(twin, sites, silent))
     if quiet:
         _warn(
@@ -31,6 +33,11 @@ def require_noise(twin: nn.Module, sites: SiteTable) -> None:
         )
     if silent:
         _warn(f"declared dropout never fires in the net's forward and adds no spread: {_names(silent)}")
+    if noise:
+        _warn(
+            f"random numbers that are drawn in training mode only stay off in {_names(noise)}; if they are dropout, "
+            "give the module that draws them an attribute that says so, as self.dropout = 0.1"
+        )
     uncounted = [site for site in sites.live if not site.counted]
     if uncounted:
         _warn(
@@ -46,6 +53,12 @@ def _nothing_fires(twin: nn.Module, sites: SiteTable, silent: list[Site]) -> str
         return (
             f"the net declares dropout that never fires in its forward: {_names(silent)}; "
             "call these modules in forward, or every pass would be the same"
+        )
+    idle = sites.live
+    if idle:
+        return (
+            f"random numbers are drawn and change nothing, so every pass would be the same: {_names(list(idle))}; look "
+            "at the rate that they are compared with"
         )
     at_zero = [site for site in sites if site.index is not None]
     if at_zero:
@@ -73,7 +86,9 @@ def _name(site: Site) -> str:
 
 def _is_meant(twin: nn.Module, site: Site) -> bool:
     """Whether a rate of 0 is what a dropout module was made with."""
-    module = dict(twin.named_modules())[site.module]
+    if site.reason:
+        return True
+    module = every_module(twin)[site.module]
     return isinstance(module, nn.modules.dropout._DropoutNd) and module.p == 0
 
 

@@ -13,15 +13,31 @@ from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import NetError
 from mcdrop.execution.plan import Twin, run_net
+from mcdrop.execution.twin import every_module
 from mcdrop.inputs import Batch
 from mcdrop.rng import GlobalState
 from mcdrop.sites import Interception, Level, SiteCall
 
-__all__ = ["ParameterWriteError", "Passed", "Record", "Uncounted", "find_uncounted"]
+__all__ = ["At", "ParameterWriteError", "Passed", "Record", "Uncounted", "find_uncounted"]
 
 
 class ParameterWriteError(NetError):
     """A guarded run was about to write into what belongs to the user; the run is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """At which noise the draws of one place are made, instead of their average.
+
+    Attributes:
+        level: The noise.
+        stack: Paths of the modules that run while they are made.
+        kind: What is drawn.
+    """
+
+    level: Level
+    stack: tuple[str, ...]
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +90,19 @@ class Record:
         widest_noisy: Bytes of the largest result from the first live site on.
     """
 
-    def __init__(self, twin: Twin, batch: Batch, *, level: Level = "mean", guarded: bool = False) -> None:
+    def __init__(self, twin: Twin, batch: Batch, *, at: At | None = None, guarded: bool = False) -> None:
         """Run the net.
 
         Args:
             twin: What to run.
             batch: What to run it on; it is copied first.
-            level: At which noise draws are made.
+            at: At which noise some draws are made; default: all at their average.
             guarded: Whether writing into parameters is refused.
 
         Raises:
             NetError: If the net refuses the inputs.
         """
-        self.level, self.given = level, batch
+        self.at, self.given = at, batch
         self.passed: list[Passed] = []
         self.prefix = self.suffix = self.widest = self.widest_noisy = 0
         self.stack: list[str] = []
@@ -107,9 +123,11 @@ class Record:
 
     def on_site(self, call: SiteCall) -> Any:
         """Take note of a site, and let it do nothing."""
-        self.passed.append(Passed(tuple(self.stack), call, call.mask_shape))
+        stack = tuple(self.stack)
+        self.passed.append(Passed(stack, call, call.mask_shape))
         self._noisy = self._noisy or call.live
-        result = call.identity(self.level)
+        here = self.at is not None and (self.at.stack, self.at.kind) == (stack, call.kind)
+        result = call.identity(self.at.level if self.at is not None and here else "mean")
         self.count(result)  # a pass holds what the dropout call itself gives, too
         return result
 
@@ -166,7 +184,7 @@ def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted,
 
 def _gives_another_output(twin: Twin, batch: Batch, record: Record) -> bool:
     """Whether one of a few runs gives something else; all of them have the same noise where it is counted."""
-    return any(not _same(record.output, Record(twin, batch, level=record.level).output) for _ in range(8))
+    return any(not _same(record.output, Record(twin, batch, at=record.at).output) for _ in range(8))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
@@ -196,7 +214,7 @@ def paths(net: nn.Module, stack: list[str], event: Callable[[], None] = lambda: 
             stack.pop()
 
     handles = []
-    for name, module in net.named_modules():
+    for name, module in every_module(net).items():
         if not isinstance(module, torch.jit.ScriptModule):  # what calls them is not Python
             handles.append(module.register_forward_pre_hook(partial(enter, name), prepend=True))
             handles.append(module.register_forward_hook(leave, always_call=True))

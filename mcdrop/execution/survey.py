@@ -4,6 +4,7 @@ Run over two and over three rows, an axis inside the net that grows from 2k to 3
 k entries belong to a row, and what a net for one batch size does with its rows, shows when the rows' contents change.
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from torch import Tensor
 
 from mcdrop.errors import NetError, RowMaskWarning
 from mcdrop.execution.plan import Plan, Twin
-from mcdrop.execution.record import Record, find_uncounted
+from mcdrop.execution.record import Passed, Record, find_uncounted
 from mcdrop.execution.scripted import frozen_rows, live_rows
-from mcdrop.execution.waking import wake
+from mcdrop.execution.twin import every_module
+from mcdrop.execution.waking import Waking, wake
 from mcdrop.inputs import Batch
 from mcdrop.masks import RowLayout
-from mcdrop.rng import GlobalState
+from mcdrop.rng import ONE_AT_A_TIME, GlobalState
 from mcdrop.sites import Site, SiteTable, declared_rate, silent_rows
 
 __all__ = ["PROBE_ROWS", "survey"]
@@ -41,12 +43,14 @@ def survey(twin: Twin, block: Batch) -> Plan:
     Raises:
         NetError: If the net refuses the inputs.
     """
-    before, plan = GlobalState.now(), None
-    try:
-        plan = _survey(twin, block)
-    finally:  # generators that moved are another thread's business unless this net has moved them
-        if (plan is None or plan.uncounted) and before.names_moved():
-            before.restore()
+    with ONE_AT_A_TIME:  # the net may draw from the global generators, while another thread has seeded them for a pass
+        before, plan = GlobalState.now(), None
+        try:
+            plan = _survey(twin, block)
+        finally:  # if they moved, that may have been a thread of the user's, which must not be turned back
+            is_ours = plan is None or plan.uncounted or threading.active_count() == 1
+            if is_ours and before.names_moved():
+                before.restore()
     return plan
 
 
@@ -57,11 +61,11 @@ def _survey(twin: Twin, block: Batch) -> Plan:
         larger = Record(twin, two.repeated(3))
     except NetError:  # a net for one batch size, or inputs it can't take: its own batch will tell
         smaller, larger = None, Record(twin, block)
-    asleep = wake(twin, smaller or larger)
-    if any(module.training for module in twin.module.modules()):
+    waking = wake(twin, smaller or larger)
+    if any(module.training for module in every_module(twin.module).values()):
         smaller = None if smaller is None else Record(twin, smaller.given)
         larger = Record(twin, larger.given)
-    return _Comparison(twin, larger, smaller).plan(asleep)
+    return _Comparison(twin, larger, smaller).plan(waking)
 
 
 _UNCOUNTED = (
@@ -80,19 +84,19 @@ class _Comparison:
     changed: Record | None = None
     level: Record | None = None
 
-    def plan(self, asleep: list[Site]) -> Plan:
+    def plan(self, waking: Waking) -> Plan:
         larger, smaller, rows = self.larger, self.smaller, self._rows
-        fired = self._fired()
+        fired = self._fired(waking)
         if smaller is not None and len(smaller.passed) != len(fired) and len(fired) % rows == 0:
             _warn_of_calls_per_row(len(fired), rows)
         uncounted = self._uncounted()
         found = [site for site in (*fired, *uncounted) if site.live]
-        known = {site.module for site in asleep}
-        silent = [site for site in silent_rows(self.twin.module, found) if site.module not in known]
+        known = {site.module for site in waking.silent}
+        silent = [row for row in silent_rows(every_module(self.twin.module), found) if row.module not in known]
         silent += frozen_rows(self.twin.module)
         return Plan(
             fired=tuple(fired),
-            sites=SiteTable((*fired, *uncounted, *asleep, *silent), notes=self._notes(uncounted)),
+            sites=SiteTable((*fired, *uncounted, *waking.silent, *silent), notes=self._notes(uncounted)),
             mutates_inputs=larger.mutated or any(site.inplace for site in fired),
             uncounted=bool(uncounted),
             prefix_bytes=larger.prefix / rows,
@@ -101,10 +105,10 @@ class _Comparison:
             widest_noisy_bytes=larger.widest_noisy / rows,
         )
 
-    def _fired(self) -> list[Site]:
+    def _fired(self, waking: Waking) -> list[Site]:
         same = self.smaller is not None and self.smaller.signature() == self.larger.signature()
         fired: list[Site] = []
-        modules = dict(self.twin.module.named_modules())
+        modules = every_module(self.twin.module)
         for index, (passed, call) in enumerate((passed, passed.call) for passed in self.larger.passed):
             if self.smaller is not None and same:
                 grown = _layout(passed.shape, self._rows, self.smaller.passed[index].shape)
@@ -126,13 +130,14 @@ class _Comparison:
                     dtype=call.dtype,
                     device=call.device,
                     law=call.law,
+                    reason=_reason(passed, waking),
                 )
             )
         return fired
 
     def _uncounted(self) -> list[Site]:
         rows: list[Site] = []
-        modules = dict(self.twin.module.named_modules())
+        modules = every_module(self.twin.module)
         for place in find_uncounted(self.twin, self.larger.given, self.larger):
             path = place.stack[-1] if place.stack else ""
             scripted = live_rows(self.twin.module, path) if place.kind == "TorchScript" else []
@@ -204,6 +209,12 @@ class _Comparison:
         if moved is None or not moved.any() or (rows > 1 and bool(moved[layout.repeats :].any())):
             return None  # noise on weights, or rows that mix
         return layout
+
+
+def _reason(passed: Passed, waking: Waking) -> str:
+    if passed.call.rate == 0 and passed.module in waking.zero:
+        return "rate 0 in training mode, too"
+    return "seems to change nothing" if (passed.stack, passed.call.kind) in waking.idle else ""
 
 
 def _layout(shape: tuple[int, ...], rows: int, smaller: tuple[int, ...]) -> RowLayout | None:

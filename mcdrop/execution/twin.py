@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import keystr, tree_leaves, tree_leaves_with_path
 
 from mcdrop.errors import InputError, NetError
 from mcdrop.execution.plan import Twin
 
-__all__ = ["make_twin", "structural_twin"]
+__all__ = ["every_module", "make_twin", "structural_twin"]
 
 _WRAPPERS = {
     "OptimizedModule": ("_orig_mod", "torch.compile is taken off: the passes run the eager net behind it"),
@@ -35,9 +35,12 @@ def make_twin(net: Any, choose: Callable[[Any], Tensor]) -> Twin:
         NetError: If it holds something that cannot be copied.
     """
     inner, notes = _unwrapped(net)
-    within = {_WRAPPERS[type(m).__name__][1] for m in inner.modules() if type(m).__name__ in _WRAPPERS}
-    if any(module._compiled_call_impl is not None for module in inner.modules()):
+    modules = list(every_module(inner).values())
+    within = {_WRAPPERS[type(module).__name__][1] for module in modules if type(module).__name__ in _WRAPPERS}
+    if any(module._compiled_call_impl is not None for module in modules):
         within.add(_WRAPPERS["OptimizedModule"][1])
+    if not _is_exported(net) and any(isinstance(module, torch.fx.GraphModule) for module in modules):
+        within.add("traced by torch.fx: rates that eval mode hid when it was traced are lost")
     return Twin(structural_twin(net), choose, tuple(dict.fromkeys((*notes, *sorted(within)))))
 
 
@@ -63,7 +66,8 @@ def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
     if _is_exported(net):  # its module was made for this call, from the program's own tensors
         return _with_own_buffers(original)
     memo: dict[int, Any] = {}
-    for module in original.modules():
+    modules = list(every_module(original).values())
+    for module in modules:
         if isinstance(module, torch.jit.ScriptModule):  # copies its own tensors, and lists them its own way
             continue
         for value in tree_leaves([module._parameters, module._buffers, vars(module)]):
@@ -73,7 +77,7 @@ def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
             elif isinstance(value, Tensor) and not value.is_leaf:  # deepcopy refuses what carries a graph
                 memo[id(value)] = value.detach().clone()
     try:
-        wrapped = [module for module in original.modules() if type(module).__name__ in _WRAPPERS]
+        wrapped = [module for module in modules if type(module).__name__ in _WRAPPERS]
         for module in reversed(wrapped):  # the innermost first, so that the outer ones find it in the memo
             memo[id(module)] = copy.deepcopy(_unwrapped(module)[0], memo)
         twin: nn.Module = copy.deepcopy(original, memo)
@@ -82,10 +86,41 @@ def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
             f"the net's modules must be copyable, but copy.deepcopy of {type(original).__name__} failed with: "
             f"{_first_line(error)}; move what cannot be copied out of the modules' attributes"
         ) from error
-    for module in twin.modules():  # not eval(), which some nets override
+    for module in every_module(twin).values():  # not eval(), which some nets override
         if module.training:
             module.training = False
     return twin
+
+
+def every_module(net: nn.Module) -> dict[str, nn.Module]:
+    """Return every module within a net by its path, also those that it keeps in plain lists, tuples and dicts.
+
+    Args:
+        net: The net; its own path is "".
+
+    Returns:
+        Each module once, in the order of `named_modules`, those in plain containers after the modules that hold them.
+    """
+    found: dict[str, nn.Module] = {}
+    seen: set[int] = set()
+
+    def visit(path: str, module: nn.Module) -> None:
+        if id(module) in seen:
+            return
+        seen.add(id(module))
+        found[path] = module
+        for name, child in module.named_children():
+            visit(f"{path}.{name}" if path else name, child)
+        if isinstance(module, torch.jit.ScriptModule):
+            return
+        for name, value in vars(module).items():
+            if isinstance(value, list | tuple | dict) and not name.startswith("_"):
+                for keys, leaf in tree_leaves_with_path(value):
+                    if isinstance(leaf, nn.Module):
+                        visit(f"{path}.{name}{keystr(keys)}" if path else f"{name}{keystr(keys)}", leaf)
+
+    visit("", net)
+    return found
 
 
 def _is_exported(net: Any) -> bool:

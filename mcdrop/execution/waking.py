@@ -3,31 +3,47 @@
 Code such as `if self.training: x = F.dropout(x, p)` or `dropout_p=p if self.training else 0.0` makes no dropout call in
 eval mode, or one at rate 0. A trial with the flags of all suspect modules up shows the calls that are missing. Then the
 flags of as few modules as possible are raised, those nearest to each call, and only if without noise the net still
-gives what it gave and its buffers stay as they were. Normalization layers are never suspects.
+gives what it gave and writes what it wrote. Normalization layers are never suspects.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 
-from mcdrop.errors import NetError
 from mcdrop.execution.plan import Twin
-from mcdrop.execution.record import ParameterWriteError, Passed, Record, Uncounted, find_uncounted
-from mcdrop.execution.twin import structural_twin
-from mcdrop.rng import reseed, spared
-from mcdrop.sites import DrawCall, Level, Site, declared_rate, declares
+from mcdrop.execution.record import Passed, Record
+from mcdrop.execution.trials import Trial, Trials
+from mcdrop.execution.twin import every_module
+from mcdrop.sites import DrawCall, Site, declared_rate, declares
 
-__all__ = ["wake"]
+__all__ = ["Waking", "wake"]
 
 _CHANGES_MORE = "training mode changes more there than dropout"
 _NOT_DROPOUT = "drawn in training mode only, and not called dropout"
 
 
-def wake(twin: Twin, record: Record) -> list[Site]:
+@dataclass(slots=True)
+class Waking:
+    """What became of the dropout that a net hides.
+
+    Attributes:
+        silent: Rows for what was found and stays silent.
+        zero: Paths of the modules whose calls at rate 0 have that rate in training mode, too.
+        idle: Stack and kind of draws that seem to change nothing in the output.
+    """
+
+    silent: list[Site] = field(default_factory=list)
+    zero: set[str] = field(default_factory=set)
+    idle: set[tuple[tuple[str, ...], str]] = field(default_factory=set)
+
+
+def wake(twin: Twin, record: Record) -> Waking:
     """Raise the flags of the modules that hide dropout in eval mode.
 
     Args:
@@ -35,21 +51,19 @@ def wake(twin: Twin, record: Record) -> list[Site]:
         record: What it does in eval mode.
 
     Returns:
-        Rows for what was found hidden and stays silent.
+        What was found.
     """
-    modules = dict(twin.module.named_modules())
-    suspects = frozenset(path for path, module in modules.items() if _may_hide(module))
-    known = _places(twin, record)
-    if known:  # its output changes from run to run unless it is seeded
-        record = _record(twin, record, seeded=True)
-    search = _Search(twin, record, suspects, known=known, modules=modules)
-    if suspects:
-        search.run()
+    modules = every_module(twin.module)
+    suspects = {path for path, module in modules.items() if _may_hide(module)}
+    if suspects:  # somebody's own code, which may also ask a dropout module for its flag
+        suspects |= {path for path, module in modules.items() if isinstance(module, _DropoutNd)}
     scripted = [path for path, module in modules.items() if isinstance(module, torch.jit.ScriptModule)]
-    raised = search.raised | (_scripted_dropout(search, modules, scripted) if scripted else frozenset())
+    search = _Search(Trials(twin, record), modules, frozenset(suspects))
+    search.run()
+    raised = search.raised | _scripted_dropout(search.trials, modules, scripted)
     for path in raised:
         modules[path].training = True
-    return search.silent
+    return search.found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,74 +91,37 @@ class _Hidden:
         return cls(site.stack, call.kind, call.rate, not uniform)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A copy of the net with some flags up, what it did, and whether its parameters and buffers stayed as they were."""
-
-    twin: Twin
-    record: Record
-    wrote_nothing: bool
-
-
 @dataclass(slots=True)
 class _Search:
-    """Which flags to raise, found by trials on copies of the twin."""
+    """Which flags to raise."""
 
-    twin: Twin
-    record: Record
-    suspects: frozenset[str]
-    known: tuple[Uncounted, ...]
+    trials: Trials
     modules: dict[str, nn.Module]
+    suspects: frozenset[str]
     raised: frozenset[str] = frozenset()
-    silent: list[Site] = field(default_factory=list)
+    found: Waking = field(default_factory=Waking)
 
     def run(self) -> None:
-        owners = self._owners(self._hidden(self.suspects))
+        owners = self._owners(self._hidden(self.suspects)) if self.suspects else {}
         meant = {item: paths for item, paths in owners.items() if self._is_meant(item, paths)}
         self._settle({item: paths for item, paths in meant.items() if item.neutral}, compare=True)
         for item, paths in owners.items():
-            if item.neutral and item in meant:
-                continue
-            if item.counted and self._is_inert(paths):
+            if (item.neutral and item in meant) or (item.counted and self._is_idle(item, paths)):
                 continue
             if item in meant:
                 self._settle({item: paths}, compare=False)
             else:
                 self._leave([item], _NOT_DROPOUT)
-
-    def _is_meant(self, item: _Hidden, paths: frozenset[str]) -> bool:
-        """Whether a call is dropout: by what it is, or by what the modules around it declare."""
-        return item.rate is not None or any(declares(self.modules[path]) for path in paths)
-
-    def trial(self, paths: Iterable[str], level: Level = "mean") -> _Trial | None:
-        """Run a copy with these flags up; None where it refuses."""
-        copy = self._raised_copy(paths)
-        try:
-            record = _record(copy, self.record, level, seeded=bool(self.known))
-            pairs = zip(self.twin.module.buffers(), copy.module.buffers(), strict=False)
-            return _Trial(copy, record, all(_same(a, b) for a, b in pairs))
-        except ParameterWriteError:  # look what else it does, with parameters that it may write to
-            copy = self._raised_copy(paths, own_parameters=True)
-        except NetError:
-            return None
-        try:
-            return _Trial(
-                copy, _record(copy, self.record, level, guarded=False, seeded=bool(self.known)), wrote_nothing=False
-            )
-        except NetError:
-            return None
-
-    def _raised_copy(self, paths: Iterable[str], *, own_parameters: bool = False) -> Twin:
-        copy = replace(self.twin, module=structural_twin(self.twin.module, own_parameters=own_parameters))
-        modules = dict(copy.module.named_modules())
-        for path in paths:
-            modules[path].training = True
-        return copy
+        for item in dict.fromkeys(_Hidden.of(site) for site in self.trials.record.passed):
+            if item.rate is None and self._is_idle(item, frozenset()):
+                self._use(item)
 
     def _hidden(self, paths: frozenset[str]) -> list[_Hidden]:
         """Return what fires with flags up and not otherwise; where the net fails, of the halves that it runs with."""
-        trial = self.trial(paths)
+        trial = self.trials.run(paths)
         if trial is not None:
+            at_zero = (site for site in trial.record.passed if site.call.rate == 0 and site.module in paths)
+            self.found.zero |= {site.module for site in at_zero if paths.issuperset(self._chain(site.stack))}
             return self._new(trial)
         if len(paths) == 1:
             return []
@@ -153,24 +130,30 @@ class _Search:
         found = [*self._hidden(frozenset(ordered[:half])), *self._hidden(frozenset(ordered[half:]))]
         return list(dict.fromkeys(found))
 
-    def _new(self, trial: _Trial) -> list[_Hidden]:
-        before = Counter(_Hidden.of(site) for site in self.record.passed if site.call.live)
+    def _new(self, trial: Trial) -> list[_Hidden]:
+        asleep = self.trials.asleep()
+        before = Counter(_Hidden.of(site) for site in asleep.record.passed if site.call.live)
         after = Counter(_Hidden.of(site) for site in trial.record.passed if site.call.live)
-        places = [place for place in _places(trial.twin, trial.record) if place not in self.known]
+        places = [place for place in trial.uncounted if place not in asleep.uncounted]
         uncounted = [_Hidden(place.stack, place.kind, None, neutral=False, counted=False) for place in places]
         return [*(after - before), *uncounted]
 
+    def _chain(self, stack: tuple[str, ...]) -> list[str]:
+        """Return the suspects among the modules that were running, the innermost first."""
+        return [path for path in reversed(stack) if path in self.suspects]
+
     def _owners(self, hidden: list[_Hidden]) -> dict[_Hidden, frozenset[str]]:
         """Find for each call the fewest flags, from the innermost module outwards, that make it fire."""
-        chains = {item: [path for path in reversed(item.stack) if path in self.suspects] for item in hidden}
+        chains = {item: self._chain(item.stack) for item in hidden}
         depth = dict.fromkeys(hidden, 1)
-        while True:
+        fired: set[_Hidden] = set()
+        paths: dict[_Hidden, frozenset[str]] = {}
+        higher = hidden
+        while higher:
             paths = {item: frozenset(chains[item][: depth[item]]) for item in hidden}
-            trial = self.trial(frozenset().union(*paths.values())) if hidden else None
+            trial = self.trials.run(frozenset(chain.from_iterable(paths.values())))
             fired = set() if trial is None else set(self._new(trial))
             higher = [item for item in hidden if item not in fired and depth[item] < len(chains[item])]
-            if not higher:
-                break
             for item in higher:
                 depth[item] += 1
         self._leave([item for item in hidden if item not in fired], _CHANGES_MORE)
@@ -178,31 +161,38 @@ class _Search:
 
     def _settle(self, owners: dict[_Hidden, frozenset[str]], *, compare: bool) -> None:
         """Raise the flags, all at once or else owner by owner, where that changes nothing but the dropout."""
-        together = frozenset().union(*owners.values())
-        if not together - self.raised:
+        together = frozenset(chain.from_iterable(owners.values()))
+        if together <= self.raised:
             return
-        if self._is_clean(together, compare=compare):
+        if self.trials.changes_nothing_else(self.raised | together, compare=compare):
             self.raised |= together
             return
         for paths in dict.fromkeys(owners.values()):
-            if self._is_clean(paths, compare=compare):
+            if self.trials.changes_nothing_else(self.raised | paths, compare=compare):
                 self.raised |= paths
             else:
                 self._leave([item for item in owners if owners[item] == paths], _CHANGES_MORE)
 
-    def _is_clean(self, paths: frozenset[str], *, compare: bool) -> bool:
-        trial = self.trial(self.raised | paths)
-        if trial is None or not trial.wrote_nothing or trial.record.mutated != self.record.mutated:
-            return False
-        if compare:
-            return self.record.same_output(trial.record)
-        return self.record.output.shape == trial.record.output.shape
+    def _use(self, item: _Hidden) -> None:
+        """Raise the flags with which a draw is used that was made for nothing, as a net may draw before it asks."""
+        running = self._chain(item.stack)
+        for depth in range(1, len(running) + 1):
+            paths = frozenset(running[:depth])
+            if not self._is_idle(item, paths):
+                if self._is_meant(item, paths):
+                    self._settle({item: paths}, compare=False)
+                else:
+                    self._leave([item], _NOT_DROPOUT)
+                return
+        self.found.idle.add((item.stack, item.kind))
 
-    def _is_inert(self, paths: frozenset[str]) -> bool:
-        """Whether a draw changes nothing at either end, as one that is compared with a rate of 0."""
-        ends: tuple[Level, Level] = ("low", "high")
-        trials = [self.trial(paths, level) for level in ends]
-        return all(trial is not None and self.record.same_output(trial.record) for trial in trials)
+    def _is_idle(self, item: _Hidden, paths: frozenset[str]) -> bool:
+        return self.trials.is_idle(paths, item.stack, item.kind)
+
+    def _is_meant(self, item: _Hidden, paths: frozenset[str]) -> bool:
+        """Whether a call is dropout: by what it is, or by what the modules around it declare."""
+        asked: Callable[[str], bool] = lambda path: declares(self.modules[path], by_config=item.counted)  # noqa: E731
+        return item.rate is not None or any(map(asked, paths))
 
     def _leave(self, items: list[_Hidden], reason: str) -> None:
         for item in items:
@@ -210,40 +200,33 @@ class _Search:
             rate = item.rate
             if rate is None and reason is not _NOT_DROPOUT:
                 rate = declared_rate(self.modules[path]) or None
-            self.silent.append(Site(index=None, module=path, kind=item.kind, rate=rate, reason=reason))
+            self.found.silent.append(Site(index=None, module=path, kind=item.kind, rate=rate, reason=reason))
 
 
-def _record(twin: Twin, like: Record, level: Level = "mean", *, guarded: bool = True, seeded: bool) -> Record:
-    """Run what a record was made of again, maybe on global generators seeded for it."""
-    if not seeded:
-        return Record(twin, like.given, level=level, guarded=guarded)
-    with spared():
-        reseed(0)
-        return Record(twin, like.given, level=level, guarded=guarded)
-
-
-def _places(twin: Twin, record: Record) -> tuple[Uncounted, ...]:
-    return find_uncounted(twin, record.given, record)
-
-
-def _scripted_dropout(search: _Search, modules: dict[str, nn.Module], scripted: list[str]) -> frozenset[str]:
-    """Return which scripted modules to raise: all but normalization if that keeps the buffers, else dropout alone."""
+def _scripted_dropout(trials: Trials, modules: dict[str, nn.Module], scripted: list[str]) -> frozenset[str]:
+    """Return which scripted modules to raise: all but normalization if nothing else changes, else dropout alone."""
     names = {path: str(getattr(modules[path], "original_name", "")).lower() for path in scripted}
     others = frozenset(path for path, name in names.items() if "norm" not in name)
     dropout = frozenset(path for path, name in names.items() if "drop" in name)
     for paths in (others, dropout):
-        trial = search.trial(paths) if paths else None
-        if trial is not None and trial.wrote_nothing and trial.record.output.shape == search.record.output.shape:
+        if paths and trials.changes_nothing_else(paths, compare=False):
             return paths
     return frozenset()
 
 
 def _may_hide(module: nn.Module) -> bool:
-    """Whether a module is somebody's own, so that only it knows what it does with its flag."""
-    if type(module).__module__.split(".")[0] == "torch" or isinstance(module, _NormBase | torch.jit.ScriptModule):
+    """Whether somebody's own code runs in a module, so that only it knows what it does with the flag."""
+    if isinstance(module, _NormBase | torch.jit.ScriptModule) or any(map(_is_statistic, module._buffers)):
         return False
-    return not any(name.startswith("running_") for name in module._buffers)
+    if not _is_torchs(type(module)):
+        return True
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    return not all(_is_torchs(hook) or _is_torchs(type(hook)) for hook in hooks)
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
+def _is_statistic(name: str) -> bool:
+    return name.startswith("running_")
+
+
+def _is_torchs(code: object) -> bool:
+    return str(getattr(code, "__module__", "")).split(".")[0] == "torch"

@@ -1,6 +1,6 @@
 """What a module declares: the rates in its attributes, held against the sites that fired."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -25,19 +25,21 @@ def declared_rate(module: nn.Module) -> float:
     return max(_rates(module), default=0.0)
 
 
-def declares(module: nn.Module) -> bool:
-    """Whether a module speaks of dropout: by a rate above 0, or by its name."""
-    return _is_named(type(module).__name__) or declared_rate(module) > 0
+def declares(module: nn.Module, *, by_config: bool = False) -> bool:
+    """Whether a module speaks of dropout: by its name or a rate above 0; if that counts, by one in its `config`."""
+    if _is_named(type(module).__name__) or declared_rate(module) > 0:
+        return True
+    return by_config and any(True for _ in _valid(_named_values(getattr(module, "config", None))))
 
 
-def silent_rows(net: nn.Module, live: list[Site]) -> list[Site]:
+def silent_rows(modules: Mapping[str, nn.Module], live: list[Site]) -> list[Site]:
     """Return a row for every module that declares dropout where none fires.
 
     A module's rate counts as served by a site of its own, or of one within it; a plain `nn.Dropout` also by a site of
     the module that holds it, which may read its rate and hand it to attention.
 
     Args:
-        net: The net.
+        modules: The net's modules by their paths.
         live: The sites that add spread.
 
     Returns:
@@ -45,7 +47,7 @@ def silent_rows(net: nn.Module, live: list[Site]) -> list[Site]:
     """
     return [
         Site(index=None, module=path, kind=type(module).__name__, rate=declared_rate(module))
-        for path, module in net.named_modules()
+        for path, module in modules.items()
         if declared_rate(module) > 0 and not _is_served(path, module, live)
     ]
 
@@ -84,11 +86,18 @@ def _rates(module: nn.Module) -> Iterator[float]:
     elif _is_torchs(module) or isinstance(module, torch.jit.ScriptModule):
         found = []
     else:
-        found = [value for name, value in vars(module).items() if _is_named(name)]
+        found = _named_values(module)
         if _is_named(type(module).__name__):
             found += [getattr(module, name, None) for name in ("p", "rate", "prob")]
-    for value in found:
-        if isinstance(value, Tensor) and value.numel() == 1:
-            value = value.item()
-        if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value <= 1:
-            yield float(value)
+    return _valid(found)
+
+
+def _named_values(holder: Any) -> list[Any]:
+    return [value for name, value in getattr(holder, "__dict__", {}).items() if _is_named(name)]
+
+
+def _valid(values: Iterable[Any]) -> Iterator[float]:
+    for value in values:
+        number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+        if isinstance(number, float | int) and not isinstance(number, bool) and 0 < number <= 1:
+            yield float(number)

@@ -13,6 +13,7 @@ References:
     Huang, G. et al. (2016). Deep Networks with Stochastic Depth. ECCV. https://arxiv.org/abs/1603.09382 (eq. 2).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,12 +26,13 @@ __all__ = ["DrawCall", "Law", "Level", "read_draw"]
 Law = Literal["uniform", "normal"]
 """Which variables a draw is made of."""
 
-Level = Literal["mean", "low", "high"]
-"""At which noise a draw is made without drawing: its average, or near either end."""
+Level = Literal["mean", "low", "high", "mixed"]
+"""At which noise a draw is made without drawing: its average, near either end, or spread evenly over its units."""
 
+_GOLDEN = (5**0.5 - 1) / 2  # whose multiples fill the unit interval evenly
 _LEVELS: dict[tuple[Law, Level], float] = {
     ("uniform", "mean"): 0.5,
-    ("uniform", "low"): 0.0,
+    ("uniform", "low"): 2**-24,
     ("uniform", "high"): 1 - 2**-24,
     ("normal", "mean"): 0.0,
     ("normal", "low"): -3.0,
@@ -86,6 +88,10 @@ class DrawCall:
         """Return what the function would return without noise."""
         if level == "mean" and self.mean is not None:
             return self._written(self.mean().expand(self.mask_shape))
+        if level == "mixed":
+            steps = torch.arange(1, math.prod(self.mask_shape) + 1, dtype=torch.float64, device=self.device)
+            even = (steps * _GOLDEN).frac().reshape(self.mask_shape)
+            return self.result((even if self.law == "uniform" else 6 * even - 3).to(self.dtype), None)
         value = torch.full((), _LEVELS[self.law, level], dtype=self.dtype, device=self.device)
         return self.result(value, None)
 

@@ -112,7 +112,9 @@ class DropoutCall:
         """Return what the function gives when it drops nothing; torch checks rate and shape on the way."""
         if self.kind == "native_dropout":
             return self.func(self.input, self.rate, False)
-        return self.func(self.input, self.rate, False, *([self.inplace] if self.func in _FUNCTIONALS else []))
+        out = self.func(self.input, self.rate, False, *([self.inplace] if self.func in _FUNCTIONALS else []))
+        is_weight = out is self.input and isinstance(out, torch.nn.Parameter) and not self.inplace
+        return out.view_as(out) if is_weight else out  # what was dropped is no parameter any more
 
 
 @dataclass(frozen=True, slots=True)

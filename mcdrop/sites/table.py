@@ -28,7 +28,7 @@ class Site:
         law: For random numbers drawn directly, of which variables they are made; None for dropout.
         counted: Whether the draws come from the counter. If not, they come from torch's own generator: seeded for
             every pass and batch, so that another batch size gives other draws.
-        reason: Why it is silent, where that is known.
+        reason: Why it is silent, or what else there is to say of it.
     """
 
     index: int | None

@@ -218,7 +218,10 @@ def test_noise_of_training_mode_that_nobody_calls_dropout_is_listed_and_left_off
     table = MCDropout(net).sites(X)
     assert [site.module for site in table.live] == ["2"]
     assert [(site.module, site.kind) for site in table.silent] == [("0", "randn"), ("1", "randperm")]
-    assert_same_draws(net, net[2])
+    with pytest.warns(SilentDropoutWarning, match=r"stay off in 0 \(randn.*, 1 \(randperm.*self.dropout = ") as caught:
+        samples = MCDropout(net).sample(X, passes=5)
+    assert len(caught) == 1
+    torch.testing.assert_close(samples, MCDropout(net[2]).sample(X, passes=5))
 
 
 def test_multiplied_noise_with_a_declared_rate_is_dropout():
@@ -230,3 +233,99 @@ def test_multiplied_noise_with_a_declared_rate_is_dropout():
     samples = MCDropout(net).sample(torch.ones(3, 8), passes=2000).double()[:, 0]
     assert ((samples.mean(0) - 1).abs() < LIMIT * 0.2 / 2000**0.5).all()
     assert ((samples.var(0) - 0.04).abs() < LIMIT * 0.04 * (2 / 2000) ** 0.5).all()
+
+
+def drawn_before_it_is_asked(self, x):
+    survive = torch.empty(len(self.layers)).uniform_()
+    for i, linear in enumerate(self.layers):
+        if not self.training or survive[i] > self.layerdrop:
+            x = linear(x)
+    return x
+
+
+def test_a_draw_that_is_used_in_training_mode_only_wakes_its_owner():
+    layers = nn.ModuleList([layer() for _ in range(3)])
+    net = Call(drawn_before_it_is_asked, layers=layers, layerdrop=0.4).eval()
+    samples = MCDropout(net).sample(X[:1], passes=2000)
+    distances = (samples - X[0]).abs().amax((1, 2))  # nothing is left of the layers with probability 0.4 cubed
+    assert abs((distances == 0).float().mean() - 0.4**3) < LIMIT * (0.4**3 / 2000) ** 0.5
+
+
+def test_a_draw_that_changes_nothing_is_no_noise():
+    layers = nn.ModuleList([layer() for _ in range(3)])
+    net = Call(drawn_before_it_is_asked, layers=layers, layerdrop=0.0).eval()
+    assert MCDropout(net).sites(X)[0].reason == "seems to change nothing"
+    with pytest.raises(NoDropoutError, match=r"change nothing.*\(net\) \(uniform"):
+        MCDropout(net).predict(X)
+    with_dropout = nn.Sequential(net, nn.Dropout(0.1)).eval()
+    assert MCDropout(with_dropout).predict(X).std.max() > 0
+
+
+def test_a_rate_in_the_configuration_is_a_declaration():
+    class Config:
+        layerdrop = 0.0
+
+        def __init__(self):
+            self.layerdrop = 0.4
+
+    def forward(self, x):
+        return x if self.training and torch.rand([]) < self.config.layerdrop else self.layer(x)
+
+    net = Call(forward, layer=layer(), config=Config()).eval()
+    assert live(net) == [("", "rand", None)]
+    assert 0 < (MCDropout(net).sample(X, passes=100) == X).all(dim=(1, 2)).float().mean() < 1
+
+
+def test_a_forward_that_writes_in_eval_mode_as_well_is_woken():
+    def forward(self, x):
+        self.calls.add_(1)
+        return F.dropout(self.layer(x), 0.3) if self.training else self.layer(x)
+
+    net = Call(forward, layer=layer())
+    net.register_buffer("calls", torch.zeros(1))
+    assert_same_draws(net.eval(), Call(bare, layer=layer()))
+    assert net.calls == 0
+
+
+def test_hooks_that_ask_a_module_of_torch_for_its_flag_are_heard():
+    net = nn.Sequential(layer(), nn.Tanh()).eval()
+    net[1].register_forward_hook(lambda module, args, out: F.dropout(out, 0.5) if module.training else out)
+    assert live(net) == [("", "dropout", 0.5)] or live(net) == [("1", "dropout", 0.5)]
+
+
+def test_the_flag_of_the_dropout_module_itself_may_be_asked():
+    net = Call(lambda self, x: self.drop(x) if self.drop.training else x, drop=nn.Dropout(0.3)).eval()
+    assert live(net) == [("drop", "dropout", 0.3)]
+
+
+def test_modules_in_plain_lists_are_woken_and_their_norms_frozen():
+    branch = nn.Sequential(layer(), nn.BatchNorm1d(8), Call(lambda self, x: F.dropout(x, 0.5) if self.training else x))
+    net = Call(lambda self, x: self.first(self.branches[0][0](x)), first=layer())
+    net.branches = [(branch,)]
+    assert branch.training
+    assert live(net) == [("branches[0][0].2", "dropout", 0.5)]
+    MCDropout(net).predict(X, passes=3)
+    assert branch[1].num_batches_tracked == 0
+    assert branch.training
+    with torch.no_grad():
+        before = MCDropout(net).sample(X, passes=2)
+        branch[0].weight.mul_(2)
+    assert not torch.equal(before, MCDropout(net).sample(X, passes=2))
+
+
+def test_weights_that_are_dropped_and_set_anew_in_every_pass():
+    """As the weight-dropped LSTM does."""
+
+    def forward(self, x):
+        self.linear.weight = F.dropout(self.raw, 0.5, self.training)
+        return self.linear(x)
+
+    linear = layer()
+    raw = nn.Parameter(linear.weight.detach().clone())
+    del linear.weight
+    net = Call(forward, linear=linear, raw=raw).eval()
+    samples = MCDropout(net).sample(X, passes=300)
+    expected = F.linear(X, raw, linear.bias)
+    error = samples.std(0) / 300**0.5
+    assert ((samples.mean(0) - expected).abs() < LIMIT * error).all()
+    assert samples.std(0).min() > 0

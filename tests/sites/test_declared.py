@@ -51,7 +51,7 @@ def live(module, rate, kind="dropout"):
 
 
 def silent(net, *sites):
-    return [row.module for row in silent_rows(net, list(sites))]
+    return [row.module for row in silent_rows(dict(net.named_modules()), list(sites))]
 
 
 def test_a_dropout_module_is_served_by_its_own_site_or_by_its_holder_at_its_rate():

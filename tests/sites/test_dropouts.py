@@ -1,7 +1,6 @@
 """Every kind of dropout, in every form it can be called in, under every mode: one family, one set of laws."""
 
 import itertools
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 from laws import FORMS, KINDS, LIMIT, Call, form_of, randn
 from torch import nn
 
-from mcdrop import MCDropout, NetError, NoDropoutError, RowMaskWarning, SilentDropoutWarning
+from mcdrop import MCDropout, NetError, NoDropoutError, RowMaskWarning
 from mcdrop.sites import affine_noise
 
 PASSES = 2000
@@ -34,15 +33,20 @@ def beside_a_live_site(self, x):
 
 @every_form
 @every_mode
-def test_rate_0_is_deterministic_and_says_so_unless_a_module_was_made_with_it(name, form, masks, execution):
+def test_rate_0_is_deterministic_and_silent(name, form, masks, execution):
     x = inputs(name)
     net = Call(beside_a_live_site, form=form_of(name, form, 0.0))
-    meant = nullcontext() if form.startswith("module") else pytest.warns(SilentDropoutWarning, match="rate 0")
-    with meant:
-        samples = MCDropout(net).sample(x, passes=3, masks=masks, execution=execution)
+    samples = MCDropout(net).sample(x, passes=3, masks=masks, execution=execution)
     units = x[0].numel()
     assert torch.equal(samples[..., :units], x.flatten(1).expand(3, -1, -1))
     assert (samples[..., units:].std(dim=0) > 0).any()
+
+
+@every_form
+def test_rate_0_says_in_the_audit_that_training_mode_knows_no_other(name, form):
+    silent, live = MCDropout(Call(beside_a_live_site, form=form_of(name, form, 0.0))).sites(inputs(name))
+    assert (silent.rate, silent.live, silent.reason) == (0, False, "rate 0 in training mode, too")
+    assert live.live
 
 
 @every_form

@@ -72,8 +72,14 @@ def test_net_whose_dropout_is_never_called_is_refused_by_name():
     assert [site.module for site in MCDropout(net).sites(torch.ones(2, 3)).silent] == ["spare"]
 
 
+class Hiding(nn.Module):
+    def forward(self, x):
+        return F.dropout(F.dropout(x, 0.3 if self.training else 0.0), 0.5)
+
+
 def test_rate_that_stays_hidden_warns_where_the_user_calls():
-    net = Call(lambda self, x: F.dropout(F.dropout(x, 0.0), 0.5))
+    net = torch.fx.symbolic_trace(Hiding().eval())  # which leaves a plain 0 in the program
+    assert "traced by torch.fx" in MCDropout(net).sites(torch.ones(2, 3)).notes[0]
     for method in (MCDropout(net).predict, MCDropout(net).sample):
         with pytest.warns(SilentDropoutWarning, match="hidden in eval mode") as caught:
             method(torch.ones(2, 3))

@@ -1,0 +1,128 @@
+"""Trials: what a net does with some training flags up, tried on copies, so that neither net nor twin is touched."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from mcdrop.errors import NetError
+from mcdrop.execution.plan import Twin
+from mcdrop.execution.record import At, ParameterWriteError, Record, Uncounted, find_uncounted
+from mcdrop.execution.twin import every_module, structural_twin
+from mcdrop.rng import reseed, spared
+from mcdrop.sites import Level
+
+__all__ = ["Trial", "Trials"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of a copy.
+
+    Attributes:
+        record: What it did.
+        uncounted: Where it drew past the interception.
+        buffers: The copy's buffers afterwards.
+        wrote_to_parameters: Whether it wrote to its parameters, which were its own then.
+    """
+
+    record: Record
+    uncounted: tuple[Uncounted, ...]
+    buffers: tuple[Tensor, ...]
+    wrote_to_parameters: bool
+
+
+@dataclass(slots=True)
+class Trials:
+    """Runs copies of a twin.
+
+    Attributes:
+        twin: The twin, in eval mode.
+        record: What it does so.
+    """
+
+    twin: Twin
+    record: Record
+    _asleep: Trial | None = field(default=None, init=False)
+    _seeded: bool = field(default=False, init=False)
+
+    def asleep(self) -> Trial:
+        """Return the trial with no flag up; where the net draws uncounted, it and all others run on seeded generators.
+
+        Raises:
+            NetError: If the net refuses to run again.
+        """
+        if self._asleep is None:
+            uncounted = find_uncounted(self.twin, self.record.given, self.record)
+            self._seeded = bool(uncounted)
+            copy = self._copy(())
+            self._asleep = Trial(self._run(copy), uncounted, tuple(copy.module.buffers()), wrote_to_parameters=False)
+        return self._asleep
+
+    def run(self, paths: Iterable[str], at: At | None = None) -> Trial | None:
+        """Run a copy with the flags of these modules up; None where it refuses.
+
+        Args:
+            paths: Paths of the modules.
+            at: At which noise some draws are made; default: all at their average.
+        """
+        self.asleep()
+        paths = tuple(paths)
+        for wrote in (False, True):  # once more with parameters that it may write to, to see what else it does
+            copy = self._copy(paths, own_parameters=wrote)
+            try:
+                record = self._run(copy, at, guarded=not wrote)
+            except ParameterWriteError:
+                continue
+            except NetError:
+                return None
+            uncounted = find_uncounted(copy, self.record.given, record)
+            return Trial(record, uncounted, tuple(copy.module.buffers()), wrote)
+        return None
+
+    def changes_nothing_else(self, paths: Iterable[str], *, compare: bool) -> bool:
+        """Whether flags up leave the outputs without noise and what is written to as they were.
+
+        Args:
+            paths: Paths of the modules.
+            compare: Whether the outputs can be compared value by value; otherwise only their shape is.
+        """
+        base, trial = self.asleep(), self.run(paths)
+        if trial is None or trial.wrote_to_parameters or trial.record.mutated != base.record.mutated:
+            return False
+        if not all(_same(a, b) for a, b in zip(base.buffers, trial.buffers, strict=False)):
+            return False
+        if compare:
+            return base.record.same_output(trial.record)
+        return base.record.output.shape == trial.record.output.shape
+
+    def is_idle(self, paths: Iterable[str], stack: tuple[str, ...], kind: str) -> bool:
+        """Whether the net gives what it gives asleep whatever is drawn at one place, as with a rate of 0.
+
+        Args:
+            paths: Paths of the modules whose flags are up.
+            stack: Paths of the modules that run while it is drawn.
+            kind: What is drawn.
+        """
+        paths = tuple(paths)
+        levels: tuple[Level, ...] = ("low", "high", "mixed")
+        ends = (self.run(paths, At(level, stack, kind)) for level in levels)
+        return all(end is not None and self.asleep().record.same_output(end.record) for end in ends)
+
+    def _copy(self, paths: Iterable[str], *, own_parameters: bool = False) -> Twin:
+        copy = replace(self.twin, module=structural_twin(self.twin.module, own_parameters=own_parameters))
+        modules = every_module(copy.module)
+        for path in paths:
+            modules[path].training = True
+        return copy
+
+    def _run(self, copy: Twin, at: At | None = None, *, guarded: bool = True) -> Record:
+        if not self._seeded:
+            return Record(copy, self.record.given, at=at, guarded=guarded)
+        with spared():
+            reseed(0)
+            return Record(copy, self.record.given, at=at, guarded=guarded)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
