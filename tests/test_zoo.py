@@ -7,7 +7,7 @@ for at most 1 in 1,000 seeds (Bonferroni); the seeds are fixed, so that what pas
 
 At this bound 2,000 passes against 8,000 of the reference show a variance that is off by a quarter, or a mean that is
 off by a seventh of a standard deviation: a site that is missed or drawn twice, not a last digit. The exact values of
-every kind are held in closed form in `test_sites.py`.
+every kind are held in closed form in `sites/test_dropouts.py`.
 
 One mode is held to more than the law where that takes less time: what the loop draws under shared masks is, draw by
 draw, what the passes side by side are. There only nets that the loop alone can run, and one net of every sort, run all
@@ -21,7 +21,7 @@ import pytest
 import torch
 from laws import KINDS
 from two_samples import Bound, assert_rows_fall_alone, assert_rows_fall_together, assert_same_law
-from zoo import CASES, DECLARED, NAMELESS, tiled
+from zoo import CASES, DECLARED, NAMELESS, TOPICS, tiled
 
 from mcdrop import MCDropout, SilentDropoutWarning
 from mcdrop.errors import ExecutionError
@@ -91,6 +91,11 @@ def tolerance(case):
     """Return what rounding may do to outputs of about 1 to 10."""
     rounding = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 0.05}[case.dtype]
     return {"rtol": rounding, "atol": rounding}
+
+
+def test_no_case_hides_another():
+    assert len(CASES) == sum(len(topic.CASES) for topic in TOPICS)
+    assert LOOPED <= CASES.keys()
 
 
 @pytest.mark.parametrize("name", CASES)
