@@ -24,10 +24,12 @@ def test_example_runs(name, options, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out or (tmp_path / "bands.png").stat().st_size > 0
 
 
-def test_readme_example_runs(tmp_path, monkeypatch, capsys):
+def test_readme_examples_run_and_print_what_it_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
-    assert "dropout" in capsys.readouterr().out
+    pattern = r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?"
+    blocks = re.findall(pattern, (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert any(shown for _, shown in blocks)
+    for code, shown in blocks:
+        exec(compile(code, "README.md", "exec"), {})
+        printed = capsys.readouterr().out
+        assert printed == shown or not shown

@@ -60,7 +60,11 @@ def _nodes(module: Any) -> Iterator[tuple[str, float | None, bool | None]]:
     """Yield kind, rate and training flag of every dropout node; None for what is no constant."""
     graph = module.inlined_graph
     for kind in _KINDS:
-        for name in (kind, kind + "_"):
-            for node in graph.findAllNodes(f"aten::{name}"):
-                _, rate, training = (value.toIValue() for value in node.inputs())
-                yield kind, rate if isinstance(rate, float) else None, training
+        plain, in_place = (_constants(graph, f"aten::{name}") for name in (kind, kind + "_"))
+        both = plain if plain == in_place else plain + in_place  # the two branches of one function, or calls apart
+        yield from ((kind, rate, training) for rate, training in both)
+
+
+def _constants(graph: Any, name: str) -> list[tuple[float | None, bool | None]]:
+    nodes = (tuple(value.toIValue() for value in node.inputs()) for node in graph.findAllNodes(name))
+    return [(rate if isinstance(rate, float) else None, training) for _, rate, training in nodes]
