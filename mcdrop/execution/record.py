@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from mcdrop.execution.plan import Twin, run_net
 from mcdrop.execution.twin import every_module
 from mcdrop.inputs import Batch
 from mcdrop.rng import GlobalState
-from mcdrop.sites import Interception, Level, SiteCall
+from mcdrop.sites import DropoutCall, Interception, Level, SiteCall
 
 __all__ = ["At", "ParameterWriteError", "Passed", "Record", "Uncounted", "find_uncounted"]
 
@@ -142,6 +142,15 @@ class Record:
             self.widest_noisy = max(self.widest_noisy, size)
         else:
             self.prefix += size
+
+    def forget_inputs(self) -> "Record":
+        """Let go of what entered the sites, for a record that is kept only for what fired and what came out."""
+        nothing = torch.empty(0)
+        self.passed = [
+            replace(site, call=replace(site.call, input=nothing)) if isinstance(site.call, DropoutCall) else site
+            for site in self.passed
+        ]
+        return self
 
     def signature(self) -> list[tuple[str, str]]:
         """Return what makes two records comparable call by call."""

@@ -44,6 +44,7 @@ class Trials:
     twin: Twin
     record: Record
     _asleep: Trial | None = field(default=None, init=False)
+    _known: dict[tuple[frozenset[str], At | None], Trial | None] = field(default_factory=dict, init=False)
     _seeded: bool = field(default=False, init=False)
 
     def asleep(self) -> Trial:
@@ -56,18 +57,23 @@ class Trials:
             uncounted = find_uncounted(self.twin, self.record.given, self.record)
             self._seeded = bool(uncounted)
             copy = self._copy(())
-            self._asleep = Trial(self._run(copy), uncounted, tuple(copy.module.buffers()), wrote_to_parameters=False)
+            record = self._run(copy).forget_inputs()
+            self._asleep = Trial(record, uncounted, tuple(copy.module.buffers()), wrote_to_parameters=False)
         return self._asleep
 
-    def run(self, paths: Iterable[str], at: At | None = None) -> Trial | None:
+    def run(self, paths: frozenset[str], at: At | None = None) -> Trial | None:
         """Run a copy with the flags of these modules up; None where it refuses.
 
         Args:
             paths: Paths of the modules.
             at: At which noise some draws are made; default: all at their average.
         """
-        self.asleep()
-        paths = tuple(paths)
+        if (paths, at) not in self._known:
+            self.asleep()
+            self._known[paths, at] = self._tried(paths, at)
+        return self._known[paths, at]
+
+    def _tried(self, paths: frozenset[str], at: At | None) -> Trial | None:
         for wrote in (False, True):  # once more with parameters that it may write to, to see what else it does
             copy = self._copy(paths, own_parameters=wrote)
             try:
@@ -77,10 +83,10 @@ class Trials:
             except NetError:
                 return None
             uncounted = find_uncounted(copy, self.record.given, record)
-            return Trial(record, uncounted, tuple(copy.module.buffers()), wrote)
+            return Trial(record.forget_inputs(), uncounted, tuple(copy.module.buffers()), wrote)
         return None
 
-    def changes_nothing_else(self, paths: Iterable[str], *, compare: bool) -> bool:
+    def changes_nothing_else(self, paths: frozenset[str], *, compare: bool) -> bool:
         """Whether flags up leave the outputs without noise and what is written to as they were.
 
         Args:
@@ -96,7 +102,7 @@ class Trials:
             return base.record.same_output(trial.record)
         return base.record.output.shape == trial.record.output.shape
 
-    def is_idle(self, paths: Iterable[str], stack: tuple[str, ...], kind: str) -> bool:
+    def is_idle(self, paths: frozenset[str], stack: tuple[str, ...], kind: str) -> bool:
         """Whether the net gives what it gives asleep whatever is drawn at one place, as with a rate of 0.
 
         Args:
@@ -104,7 +110,6 @@ class Trials:
             stack: Paths of the modules that run while it is drawn.
             kind: What is drawn.
         """
-        paths = tuple(paths)
         levels: tuple[Level, ...] = ("low", "high", "mixed")
         ends = (self.run(paths, At(level, stack, kind)) for level in levels)
         return all(end is not None and self.asleep().record.same_output(end.record) for end in ends)
