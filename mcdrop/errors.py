@@ -58,7 +58,7 @@ class ConvergenceWarning(UserWarning):
 
 
 class RowMaskWarning(UserWarning):
-    """The net calls dropout once per row, so a mask cannot serve all rows."""
+    """Rows cannot share masks as they should: dropout is called once per row, or rows are time steps to the net."""
 
 
 class SilentDropoutWarning(UserWarning):

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["unfold"]
+__all__ = ["time_steps", "unfold"]
 
 _MULTI_HEAD = tuple(inspect.signature(F.multi_head_attention_forward).parameters)
 _ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
@@ -35,13 +35,16 @@ _PADDED = ("input", *_LAYERS, "batch_first")
 _PACKED = ("data", "batch_sizes", *_LAYERS)
 
 
-def unfold(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any] | None:
+def unfold(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, always: bool = False
+) -> Callable[[], Any] | None:
     """Write out a fused call that drops at a rate above 0.
 
     Args:
         func: Any function of torch.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
+        always: Whether to write attention out at rate 0, too.
 
     Returns:
         The same call with its dropout in calls of `torch.nn.functional.dropout`, not made yet; None where the call
@@ -55,19 +58,45 @@ def unfold(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable
         True
     """
     read = _FUSED.get(func)
-    return None if read is None else read(func, args, kwargs)
+    if read is None:
+        return None
+    if always and read is _read_attention:
+        return _read_attention(func, args, kwargs, least=-1.0)
+    return read(func, args, kwargs)
 
 
-def _read_attention(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any] | None:
+def time_steps(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | None:
+    """Return how many time steps a recurrent or multi-head attention call is given; None for any other call.
+
+    Args:
+        func: Any function of torch.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+    """
+    if func is F.multi_head_attention_forward:
+        return len(args[0] if args else kwargs["query"])
+    if _FUSED.get(func) is not _read_recurrent or _is_packed(args, kwargs):
+        return None
+    given = dict(zip(_PADDED, args, strict=False)) | kwargs
+    return int(given["input"].shape[1 if given.get("batch_first", False) else 0])
+
+
+def _read_attention(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, least: float = 0.0
+) -> Callable[[], Any] | None:
     names, run = (_MULTI_HEAD, _multi_head) if func is F.multi_head_attention_forward else (_ATTENTION, _attention)
     given = dict(zip(names, args, strict=False)) | kwargs
-    return partial(run, **given) if given.get("dropout_p", 0.0) > 0 else None
+    return partial(run, **given) if given.get("dropout_p", 0.0) > least else None
 
 
 def _read_recurrent(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any] | None:
-    packed = "batch_sizes" in kwargs or (len(args) > 3 and not isinstance(args[3], bool))
+    packed = _is_packed(args, kwargs)
     given = dict(zip(_PACKED if packed else _PADDED, args, strict=False)) | kwargs
     return partial(_stacked, func, given) if given["dropout"] > 0 and given["num_layers"] > 1 else None
+
+
+def _is_packed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return "batch_sizes" in kwargs or (len(args) > 3 and not isinstance(args[3], bool))
 
 
 def _attention(

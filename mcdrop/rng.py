@@ -10,11 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mcdrop.errors import InputError
 
-__all__ = ["ONE_AT_A_TIME", "GlobalState", "check_seed", "reseed", "seeded", "spared"]
+__all__ = ["GENERATORS", "ONE_AT_A_TIME", "GlobalState", "check_seed", "reseed", "seeded", "spared"]
 
 ONE_AT_A_TIME = threading.RLock()
 """Held by whoever may draw from the global generators, which are the same for all threads."""
@@ -61,44 +60,53 @@ def seeded(seed: int, *, device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
+GENERATORS = ("torch", "random", "numpy.random")
+"""Names of the global generators: torch's on every device in use, Python's and NumPy's."""
+
+
 @dataclass(frozen=True, slots=True)
 class GlobalState:
-    """Where all global generators stand: torch's on every device in use, Python's and NumPy's.
+    """Where global generators stand.
 
     Attributes:
-        torch: States of torch's generators, the CPU's first.
-        python: State of `random`.
-        numpy: State of `numpy.random`.
+        states: The state of each, by its name; torch's on the CPU before those on other devices.
     """
 
-    torch: tuple[Tensor, ...]
-    python: Any
-    numpy: Any
+    states: dict[str, Any]
 
     @classmethod
-    def now(cls) -> Self:
-        """Read the states; nothing is moved."""
-        cuda = torch.cuda.get_rng_state_all() if _cuda_is_used() else []
-        return cls((torch.get_rng_state(), *cuda), random.getstate(), np.random.get_state())  # noqa: NPY002
+    def now(cls, names: tuple[str, ...] = GENERATORS) -> Self:
+        """Read the states of some generators; nothing is moved."""
+        return cls({name: _read_state(name) for name in names})
 
     def names_moved(self) -> tuple[str, ...]:
-        """Return which generators stand elsewhere now."""
-        now = type(self).now()
-        mine, theirs = self.numpy, now.numpy
-        moved = {
-            "torch": not all(torch.equal(a, b) for a, b in zip(self.torch, now.torch, strict=False)),
-            "random": self.python != now.python,
-            "numpy.random": mine[2] != theirs[2] or not np.array_equal(mine[1], theirs[1]),
-        }
-        return tuple(name for name, has_moved in moved.items() if has_moved)
+        """Return which of these generators stand elsewhere now."""
+        now = type(self).now(tuple(self.states))
+        return tuple(name for name, state in self.states.items() if not _is_same_state(name, state, now.states[name]))
 
     def restore(self) -> None:
         """Put the generators back to where they stood."""
-        torch.set_rng_state(self.torch[0])
-        for index, state in enumerate(self.torch[1:]):
-            torch.cuda.set_rng_state(state, index)
-        random.setstate(self.python)
-        np.random.set_state(self.numpy)  # noqa: NPY002
+        if "torch" in self.states:
+            cpu, *cuda = self.states["torch"]
+            torch.set_rng_state(cpu)
+            for index, state in enumerate(cuda):
+                torch.cuda.set_rng_state(state, index)
+        if "random" in self.states:
+            random.setstate(self.states["random"])
+        if "numpy.random" in self.states:
+            np.random.set_state(self.states["numpy.random"])  # noqa: NPY002
+
+
+def _read_state(name: str) -> Any:
+    if name == "torch":
+        return (torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if _cuda_is_used() else []))
+    return random.getstate() if name == "random" else np.random.get_state()  # noqa: NPY002
+
+
+def _is_same_state(name: str, a: Any, b: Any) -> bool:
+    if name == "torch":
+        return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b if name == "random" else a[2:] == b[2:] and np.array_equal(a[1], b[1]))
 
 
 @contextmanager

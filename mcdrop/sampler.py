@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mcdrop.arguments import check_choice, check_count
+from mcdrop.arguments import check_count
 from mcdrop.errors import InputError
 from mcdrop.execution import (
     PROBE_ROWS,
@@ -30,7 +30,7 @@ from mcdrop.execution import (
     read_targets,
     survey,
 )
-from mcdrop.inputs import Stream, keywords_of, open_stream
+from mcdrop.inputs import Stream, float_types_of, keywords_of, open_stream
 from mcdrop.outputs import Output, Outputs, Selection, check_output
 from mcdrop.precision import Precision, one_tau
 from mcdrop.predictive import (
@@ -40,6 +40,7 @@ from mcdrop.predictive import (
     RegressionPredictive,
     Task,
     Tasks,
+    check_class_options,
     check_task,
     reading_of,
 )
@@ -129,27 +130,25 @@ class MCDropout(Generic[Predictive]):
             net: Any trained module, or an exported program, that returns the rows on the first axis of its outputs.
             task: "regression"; "classification" for a net that returns one value per class; "heteroscedastic" for one
                 that returns a mean and the log-variance of the noise: named `mean` and `log_variance` (`log_var`,
-                `logvar`), as a tuple of the two, or as one tensor of shape (N, 2D). For several targets, a task for
-                the name or the place of each in what the net returns; the results are then dicts.
+                `logvar`), as a plain tuple of the two, or as one tensor of shape (N, 2D). For several targets, a task
+                for the name or the place of each in what the net returns; the results are then dicts.
             output: Which part of the net's return to predict: a place in a tuple, a name or a path of names such as
                 "decoder.0", or a function of the return. Default: a lone tensor, `logits`, or the `out` of a dict.
             outputs: For classification, what the net returns. A single logit per row (K = 1) is read as the
                 logit of the second of two classes.
             class_axis: For classification, which axis of the output holds the classes. Default: 1, as in torch's
                 cross-entropy, but -1 where an object with `logits` gives three axes: one set of classes per token.
+                Three axes of anything else may mean either, and are refused without it.
 
         Raises:
-            InputError: If the net is no module, or an option is not one of those above.
+            InputError: If the net is no module, an option is not one of those above, or one of classification comes
+                with no such task.
         """
         if not isinstance(net, nn.Module) and not _is_program(net):
             raise InputError(f"net must be a torch.nn.Module, got {type(net).__name__}; pass the trained network")
-        check_choice("outputs", outputs, Outputs)
         check_output(output)
-        if isinstance(class_axis, bool) or not (class_axis is None or isinstance(class_axis, int)):
-            raise InputError(
-                f"class_axis must be a whole number, got {class_axis!r}; 1 is usual, -1 for per-token logits"
-            )
         check_task(task, output)
+        check_class_options(task, outputs=outputs, class_axis=class_axis)
         self.net = net
         self.task = task
         self.output = output
@@ -196,7 +195,9 @@ class MCDropout(Generic[Predictive]):
             x: A tensor or array with the N rows on its first axis, a tuple (positional arguments) or mapping
                 (keyword arguments) of them, at any depth, or a DataLoader. Of a loader's tuples the first entry is
                 the net's input and the others are left out; so are labels in a mapping, unless the net takes them.
-                Floating values are converted to the type of the net's first floating parameter.
+                A mapping goes to the net as it is where its forward requires one argument, of another name than any
+                in it. Tensors of a floating type that some parameter or buffer of the net has are taken as they are;
+                other floating values are converted to the type that most numbers in the net's parameters have.
             passes: Number of passes T, at least 2.
             seed: What the masks are keyed by.
             masks: "shared": a pass is one draw of the weights, used for every row, so passes are functions and
@@ -217,10 +218,12 @@ class MCDropout(Generic[Predictive]):
         Raises:
             InputError: If an argument or the input data is not usable.
             NoDropoutError: If no dropout fires in the net.
-            NetError: If the net refuses the inputs or its outputs are unusable.
+            NetError: If the net refuses the inputs, or its outputs are unusable or, all of them, look like
+                probabilities where logits were expected.
             ExecutionError: If the strategy asked for by name cannot run the net.
 
         Warns:
+            UserWarning: If the single logits of a classifier all lie in [0, 1], as those of a sigmoid do.
             SilentDropoutWarning: If declared dropout never fires, or a call that is not a module made so has rate 0.
             RowMaskWarning: If the net calls dropout once per row, so that rows cannot share a mask.
         """
@@ -373,7 +376,9 @@ class MCDropout(Generic[Predictive]):
             chunk_size=chunk_size,
             progress=progress,
         )
-        return log_likelihood(run, truth, lambda output, y: reading.likelihood(output, y, precision))
+        values = log_likelihood(run, truth, lambda output, y: reading.likelihood(output, y, precision))
+        reading.judge()
+        return values
 
     def fit_precision(
         self,
@@ -479,9 +484,11 @@ class MCDropout(Generic[Predictive]):
     def _provenance(self, sites: SiteTable, seed: int, masks: Masks) -> dict[str, Any]:
         """Say what made a prediction, in plain data: what fixes the draws, and nothing of how they were run."""
         chosen = {} if self.output is None else {"output": Selection(self.output).describe()}
+        task = {} if isinstance(self.task, Mapping) else {"task": self.task}  # of several, each result tells its own
         return {
             "model": type(self).__name__,
             "net": type(self.net).__name__,
+            **task,
             **chosen,
             "seed": int(seed),
             "masks": masks,
@@ -493,8 +500,9 @@ class MCDropout(Generic[Predictive]):
 
     def _open(self, x: Any) -> Stream:
         tensors = (*self.net.parameters(), *self.net.buffers())
-        floating = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
-        return open_stream(x, device=floating.device, dtype=floating.dtype, keywords=keywords_of(self.net))
+        floating = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
+        usual, known = float_types_of(self.net)
+        return open_stream(x, device=floating.device, dtype=usual, kept=known, keywords=keywords_of(self.net))
 
 
 def _is_program(net: object) -> bool:

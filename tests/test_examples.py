@@ -16,9 +16,13 @@ ROOT = Path(__file__).parents[1]
         ("co2", {"out": "bands.png", "steps": 10, "passes": 10}),
         ("digits", {"epochs": 1, "passes": 3}),
         ("compare", {"steps": 20, "passes": 10}),
+        ("two_uncertainties", {"out": "bands.png", "steps": 20, "passes": 10}),
+        ("hugging_face", {"rows": 2, "passes": 4}),
     ],
 )
 def test_example_runs(name, options, tmp_path, monkeypatch, capsys):
+    if name == "hugging_face":
+        pytest.importorskip("transformers", reason="transformers comes with the test extra")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"](**options)
     assert capsys.readouterr().out or (tmp_path / "bands.png").stat().st_size > 0

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mcdrop import InputError, MCDropout, NetError
+from mcdrop import InputError, MCDropout, NetError, SilentDropoutWarning
+from mcdrop.layers import add_dropout
 
 transformers = pytest.importorskip("transformers", reason="transformers comes with the test extra")
 
@@ -136,3 +137,33 @@ def test_starts_and_ends_of_answers_are_two_targets_of_the_same_passes():
         NetError, match=r"must return one tensor, got .* with start_logits \(\d, 6\) \(float32\), end_log"
     ):
         MCDropout(net, task="classification").predict(encoding())
+
+
+def test_what_an_encoder_returned_goes_into_the_decoder_as_it_is():
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    config = transformers.T5Config(vocab_size=WORDS, decoder_start_token_id=0, **sizes)
+    net = transformers.T5ForConditionalGeneration(config).eval()
+    states = net.encoder(**encoding())
+    decoder = torch.ones(ROWS, 3, dtype=torch.long)
+    x = {"encoder_outputs": states, "decoder_input_ids": decoder, "attention_mask": encoding()["attention_mask"]}
+    with pytest.warns(SilentDropoutWarning, match=r"encoder\.dropout"):  # the encoder runs no more
+        pred = MCDropout(net, task="classification").predict(x, passes=3)
+        parts = MCDropout(net, task="classification").predict(x, passes=3, batch_size=2)
+    assert pred.probs.shape == (ROWS, 3, WORDS)
+    np.testing.assert_allclose(parts.probs, pred.probs, rtol=1e-4)
+    with pytest.warns(SilentDropoutWarning):
+        plain = MCDropout(net, task="classification").predict(x | {"encoder_outputs": (states[0],)}, passes=3)
+    np.testing.assert_allclose(plain.probs, pred.probs, rtol=1e-5)
+
+
+def test_linear_layers_of_transformers_own_get_dropout():
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(vocab_size=WORDS, n_embd=16, n_layer=1, n_head=2, n_positions=16)
+    config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0
+    dropped = add_dropout(transformers.GPT2LMHeadModel(config).eval(), 0.2)
+    names = [name for name, module in dropped.named_modules() if module._forward_pre_hooks]
+    layers = [f"transformer.h.0.{name}" for name in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")]
+    assert names == [*layers, "lm_head"]
+    pred = MCDropout(dropped, task="classification").predict(encoding(), passes=3)
+    assert pred.mutual_information.max() > 0

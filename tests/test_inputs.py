@@ -1,6 +1,7 @@
 """Every accepted form of input gives the same rows; every other is refused in one line that says what to do."""
 
-from collections import UserDict
+from collections import OrderedDict, UserDict, defaultdict
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +9,19 @@ import pytest
 import torch
 from laws import Call, mlp, randn, with_weights
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from mcdrop import InputError, MCDropout, NetError
-from mcdrop.inputs import Keywords, keywords_of, open_stream
+from mcdrop.inputs import Keywords, float_types_of, keywords_of, open_stream
 
 X = randn(7, 3)
 PACKED = nn.utils.rnn.pack_sequence([X[:4], X[4:]])
@@ -41,8 +51,8 @@ def read_only(array):
     return array
 
 
-def stream(x, dtype=torch.float32):
-    return open_stream(x, device=torch.device("cpu"), dtype=dtype)
+def stream(x, dtype=torch.float32, **options):
+    return open_stream(x, device=torch.device("cpu"), dtype=dtype, **options)
 
 
 FORMS = {
@@ -175,11 +185,15 @@ def test_a_loader_does_not_move_the_global_generator():
         ({"a": [X, "word"], "b": np.array(["word"])}, r"x\['b'\] must be numbers"),
         ({"a": {"b": (X, X[:5])}}, r"same number of rows, got \[5, 7\]"),
         ((X, {"b": [holes(3)]}), r"x\[1\]\['b'\]\[0\] must not hold NaN, got it in 1 of 7 rows \(3\)"),
-        ((X, {"b": [torch.tensor(1.0)]}), r"x\[1\]\['b'\]\[0\] must have its rows on the first axis"),
+        ([X, torch.tensor(1.0)], "x must have its rows on the first axis, got a single number; wrap it in a list"),
+        ((torch.tensor(1.0), np.float32(2.0)), "at least one tensor or array, got none in tuple"),
         (PACKED, "x must have its rows on the first axis, got a PackedSequence"),
         ({"a": PACKED}, r"x\['a'\] must have its rows on the first axis, got a PackedSequence"),
         ([(PACKED, 0)], "x must have its rows on the first axis, got a PackedSequence"),
-        ((X, X[:5]), r"same number of rows, got \[5, 7\]"),
+        (
+            (X, X[:5]),
+            r"same number of rows, got \[5, 7\]; .* has none, .* belongs in the net: as a buffer of its own or",
+        ),
         ({"a": X, "b": X[:5]}, r"same number of rows, got \[5, 7\]"),
         (holes(2), r"x must not hold NaN, got it in 1 of 7 rows \(2\)"),
         (holes(2).numpy(), r"x must not hold NaN, got it in 1 of 7 rows \(2\)"),
@@ -349,6 +363,208 @@ def test_a_hook_that_renames_arguments_may_take_any():
     assert keywords_of(net).names is None
 
 
-def test_mixed_nets_get_floats_of_the_type_of_their_first_floating_parameter():
-    net = nn.Sequential(nn.Linear(3, 4).half(), nn.Dropout(0.5), Call(lambda _, x: x.float()), nn.Linear(4, 2))
-    assert MCDropout(net).sample(X.double(), passes=2).dtype == torch.float32
+# Floating types
+
+
+@pytest.mark.parametrize("half_body", [False, True])
+def test_mixed_nets_take_tensors_of_each_of_their_types(half_body):
+    """The larger layer says what other values become, wherever it stands."""
+    types = (torch.float16, torch.float32) if half_body else (torch.float32, torch.float16)
+    to = Call(lambda _, x: x.to(types[1]))
+    net = nn.Sequential(nn.Linear(3, 64).to(types[0]), nn.Dropout(0.5), to, nn.Linear(64, 1).to(types[1]))
+    assert float_types_of(net) == (types[0], frozenset(types))
+    model = MCDropout(with_weights(net))
+    expected = model.sample(X.to(types[0]), passes=3)
+    for x in (X.double(), X.numpy(), X.tolist(), X.bfloat16().to(types[0])):
+        torch.testing.assert_close(model.sample(x, passes=3), expected, rtol=0.03, atol=0.03)
+    with pytest.raises(NetError, match="the net refused inputs of shape"):  # a type of the net's, but of another part
+        model.sample(X.to(types[1]))
+
+
+def test_a_half_body_behind_a_larger_head_takes_halves():
+    head = Call(lambda self, x: self.layer(x.float()), layer=nn.Linear(4, 500))
+    net = with_weights(nn.Sequential(nn.Linear(3, 4).half(), nn.Dropout(0.5), head))
+    assert float_types_of(net)[0] == torch.float32
+    assert MCDropout(net).sample(X.half(), passes=2).dtype == torch.float32
+
+
+def test_one_number_in_another_type_does_not_speak_for_the_net():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+            self.net = mlp()
+
+        def forward(self, x):
+            return self.net(x) * self.scale.float()
+
+    net = with_weights(Scaled())
+    for x in (X, X.numpy(), X.double().numpy(), X.half()):
+        assert MCDropout(net).sample(x, passes=2).dtype == torch.float32
+
+
+def test_types_are_counted_by_their_elements():
+    net = nn.Sequential(nn.Linear(1, 1), nn.Linear(3, 3).bfloat16(), nn.BatchNorm1d(90).double())
+    assert float_types_of(net) == (torch.float64, {torch.float32, torch.bfloat16, torch.float64})
+    assert float_types_of(nn.BatchNorm1d(3, affine=False).half())[0] == torch.float16
+    assert float_types_of(nn.ReLU()) == (torch.get_default_dtype(), frozenset())
+    kept = frozenset([torch.float16, torch.float64])
+    block = stream((X.half(), X.bfloat16(), X.double(), X.double().numpy()), kept=kept).first
+    assert [t.dtype for t in block.tensors()] == [torch.float16, torch.float32, torch.float64, torch.float32]
+
+
+# Containers and options
+
+
+class Bag(OrderedDict):
+    """An ordered dict with attributes, as libraries make them."""
+
+    source = None
+
+
+def bag(**entries):
+    made = Bag(entries)
+    made.source = "here"
+    return made
+
+
+@pytest.mark.parametrize(
+    "make", [dict, OrderedDict, UserDict, bag, lambda **more: defaultdict(list, more)], ids=lambda make: make.__name__
+)
+def test_mappings_keep_their_own_type(make):
+    original = make(a=X.numpy(), b=make(c=X, note="kept"))
+    batch = stream({"x": original}).first
+    for other, rows in ((batch, 7), (batch.cloned(), 7), (batch.repeated(2), 2), (next(batch.split(4)), 4)):
+        mapping = other.kwargs["x"]
+        assert type(mapping) is type(mapping["b"]) is type(original)
+        assert list(mapping) == ["a", "b"]
+        assert vars(mapping).keys() == vars(original).keys() if hasattr(original, "source") else True
+        assert getattr(mapping, "source", None) == getattr(original, "source", None)
+        assert len(mapping["a"]) == len(mapping["b"]["c"]) == rows
+        assert mapping["b"]["note"] == "kept"
+    assert isinstance(original["a"], np.ndarray)
+
+
+def test_mappings_that_cannot_be_written_to_become_dicts():
+    assert type(stream({"x": MappingProxyType({"a": X})}).first.kwargs["x"]) is dict
+
+
+@pytest.mark.parametrize(
+    "option", [np.float32(0.5), np.int64(2), np.bool_(True), np.array(0.5), torch.tensor(0.5), torch.tensor(2)]
+)
+def test_numbers_without_axes_are_options_kept_as_they_are(option):
+    batch = stream({"x": X, "deep": [{"option": option}]}).first
+    for other in (batch, batch.cloned(), batch.repeated(2), next(batch.split(4))):
+        kept = other.kwargs["deep"][0]["option"]
+        assert type(kept) is type(option)
+        assert kept.dtype == option.dtype
+        assert kept == option
+    net = Call(lambda self, x, s: self.drop(x) * float(s), drop=nn.Dropout(0.5))
+    samples = MCDropout(net).sample((torch.ones(3, 4), option), passes=4)
+    assert set(samples.unique().tolist()) == {0.0, 2 * float(option)}
+
+
+def test_an_option_that_the_net_writes_to_stays_the_users():
+    def forward(self, x, count):
+        count += 1
+        return self.drop(x)
+
+    count = torch.tensor(0)
+    MCDropout(Call(forward, drop=nn.Dropout(0.5))).sample((X, count), passes=3)
+    assert count == 0
+
+
+# A mapping as the one argument
+
+
+class Batched(nn.Module):
+    """A net that takes a batch by name, in one argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = mlp()
+
+    def forward(self, batch, scale=1.0):
+        return self.net(batch["features"]) * scale
+
+
+def test_a_mapping_is_the_argument_of_a_net_that_takes_one():
+    net = with_weights(Batched())
+    expected = MCDropout(net.net).sample(X, passes=3)
+    for x in (
+        {"features": X, "note": "kept"},
+        {"features": X.numpy(), "labels": torch.arange(7)},
+        UserDict(features=X),
+        ({"features": X},),
+        {"batch": {"features": X}, "scale": 1},
+        [({"features": X[:4]}, 0), ({"features": X[4:]}, 0)],
+        [{"features": X[:4]}, {"features": X[4:]}],
+        DataLoader([({"features": row}, 0) for row in X], batch_size=3),
+    ):
+        torch.testing.assert_close(MCDropout(net).sample(x, passes=3), expected)
+    with pytest.raises(InputError, match=r"forward, batch, scale, got features too"):
+        MCDropout(net).sample({"features": X, "scale": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("net", "sole"),
+    [
+        (takes("words"), "words"),
+        (takes("words", "mask=None"), "words"),
+        (takes("words", "/"), "words"),
+        (takes("words", more=True), "words"),
+        (takes("words", "*more"), "words"),
+        (takes("words", "mask"), None),
+        (takes("words=None"), None),
+        (takes("words", "*", "mask"), None),
+    ],
+)
+def test_the_one_argument_is_the_only_required_one(net, sole):
+    assert keywords_of(net).sole == sole
+    assert keywords_of(net).wants_whole({"a": 1}) == (sole is not None)
+    assert not keywords_of(net).wants_whole({"a": 1, "words": 2})
+
+
+# Loaders that change the rows
+
+
+SAMPLERS = {
+    "random": RandomSampler(X),
+    "subset": SubsetRandomSampler(range(7)),
+    "weighted": WeightedRandomSampler([1.0] * 7, 7),
+    "distributed": DistributedSampler(X, num_replicas=1, rank=0, shuffle=True),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_loaders_that_shuffle_are_refused(name):
+    sampler = SAMPLERS[name]
+    for loader in (
+        DataLoader(X, sampler=sampler, batch_size=2),
+        DataLoader(X, batch_sampler=BatchSampler(sampler, 2, False)),
+        DataLoader(X, sampler=BatchSampler(sampler, 2, False), batch_size=None),
+    ):
+        with pytest.raises(InputError, match=f"got one that shuffles, by {type(sampler).__name__}, so that nothing"):
+            MCDropout(mlp()).predict(loader)
+    with pytest.raises(InputError, match="got one that shuffles"):
+        MCDropout(mlp()).predict(DataLoader(X, shuffle=True))
+
+
+def test_loaders_that_drop_rows_are_refused():
+    for loader in (
+        DataLoader(X, batch_size=4, drop_last=True),
+        DataLoader(X, batch_sampler=BatchSampler(SequentialSampler(X), 4, True)),
+    ):
+        with pytest.raises(InputError, match=r"one with drop_last=True, which leaves out the last 3; pass DataLoader"):
+            MCDropout(mlp()).predict(loader)
+
+
+def test_loaders_that_give_every_row_in_order_are_taken():
+    model = MCDropout(with_weights(mlp()))
+    expected = model.sample(X, passes=2)
+    for loader in (
+        DataLoader(X, batch_size=7, drop_last=True),
+        DataLoader(X, sampler=DistributedSampler(X, num_replicas=1, rank=0, shuffle=False), batch_size=3),
+        DataLoader(X, batch_sampler=[[0, 1, 2], [3, 4, 5, 6]]),
+    ):
+        torch.testing.assert_close(model.sample(loader, passes=2), expected)

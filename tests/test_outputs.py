@@ -59,16 +59,32 @@ def test_an_axis_that_holds_no_classes_is_refused(axis):
         put_classes_last(LOGITS[0], axis)
 
 
+def judged(*chunks):
+    """Read chunks of one run as logits, and judge them at its end."""
+    reader = LogitReader()
+    for values in chunks:
+        reader(values)
+    reader.judge()
+
+
 def test_probabilities_read_as_logits_are_noticed():
-    with pytest.raises(NetError, match="look like probabilities"):
-        LogitReader()(LOGITS.softmax(-1))
-    with pytest.warns(UserWarning, match="if the net ends in a sigmoid"):
-        LogitReader()(LOGITS.softmax(-1)[..., :1])  # a single value may be anything
-    LogitReader()(LOGITS.log_softmax(-1))
-    LogitReader()(LOGITS.abs())
-    for dtype in (torch.float16, torch.bfloat16):
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        probs = LOGITS.softmax(-1).to(dtype)
         with pytest.raises(NetError, match="look like probabilities"):
-            LogitReader()(LOGITS.softmax(-1).to(dtype))
+            judged(probs[:2], probs[2:])
+    with pytest.warns(UserWarning, match="if the net ends in a sigmoid") as caught:
+        judged(*LOGITS.softmax(-1)[..., :1])  # a single value may be anything
+    assert [warning.filename for warning in caught] == [__file__]
+    judged(LOGITS.log_softmax(-1))
+    judged(LOGITS.abs())
+    judged()
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_one_chunk_of_logits_clears_the_others(first):
+    """A few logits may be positive and sum to 1 by chance; all of a run's do not."""
+    for alike, other in ((LOGITS.softmax(-1), LOGITS), (LOGITS.sigmoid()[..., :1], LOGITS[..., :1])):
+        judged(*((other, alike, alike) if first else (alike, alike, other)))
 
 
 @pytest.mark.parametrize("values", [LOGITS, LOGITS.softmax(-1) * float("nan"), 2 * LOGITS.softmax(-1)])
@@ -226,12 +242,23 @@ BOTH = torch.stack([T, OTHER[:, :3]], dim=1)
 GAUSSIAN = {
     "tuple": (T, OTHER[:, :3]),
     "list": [T, OTHER[:, :3]],
+    "one tensor alone": (torch.cat([T, OTHER[:, :3]], dim=1), None, {"loss": OTHER}),
     "log_var": {"log_var": OTHER[:, :3], "mean": T},
     "log_variance": {"mean": T, "log_variance": OTHER[:, :3], "features": OTHER},
     "logvar, as attributes": SimpleNamespace(mean=T, logvar=OTHER[:, :3]),
     "one tensor": torch.cat([T, OTHER[:, :3]], dim=1),
     "logits of a model output": ModelOutput(logits=torch.cat([T, OTHER[:, :3]], dim=1), hidden_states=HIDDEN),
 }
+
+
+class Variances(NamedTuple):
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+
+class Scales(NamedTuple):
+    loc: torch.Tensor
+    scale: torch.Tensor
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)
@@ -260,7 +287,18 @@ def test_two_types_become_the_wider_one():
         (randn(4), r"got one tensor of shape \(4,\)"),
         ((T, T, T), r"got tuple with 0 \(4, 3\)"),
         ((T,), r"got tuple with 0 \(4, 3\)"),
-        ({"mean": T, "variance": T}, "must return one tensor, got dict with mean"),
+        ({"mean": T, "variance": T}, r"a dict of the two named mean and log_variance \(or log_var, logvar\)"),
+        ({"mean": T, "var": T}, r'output=lambda o: \(o\["mean"\], o\["var"\]\.log\(\)\)'),
+        ({"mu": T, "log_sigma2": T}, r"got dict with mu \(4, 3\) \(float32\), log_sigma2"),
+        ({"mean": randn(4, 2)}, r"got dict with mean \(4, 2\)"),
+        ({"log_var": randn(4, 2)}, r"got dict with log_var \(4, 2\)"),
+        ({"mean": T, "logits": randn(4, 2)}, r"got dict with mean .*, logits \(4, 2\)"),
+        ({"features": T, "logits": randn(4, 2)}, r"got dict with features .*, logits \(4, 2\)"),
+        (Variances(T, T), r"got Variances with mean \(4, 3\) \(float32\), variance"),
+        (Scales(T, T), "got Scales with loc"),
+        (SimpleNamespace(mean=T, stddev=T), "got SimpleNamespace; say where"),
+        (torch.distributions.Normal(T, T.abs()), "got Normal; say where they are, for example with output=lambda o:"),
+        (None, "got NoneType; say where"),
         ((T, OTHER), r"one log-variance per mean, got shapes \(4, 3\) and \(4, 5\)"),
         ((T, T[:, :1]), r"one log-variance per mean, got shapes \(4, 3\) and \(4, 1\); expand what they share"),
         ((T[:, 0], T[:, :1]), r"got shapes \(4,\) and \(4, 1\)"),

@@ -43,7 +43,7 @@ PUBLIC = [
 
 LAYERS = [
     {"errors"},  # anyone may raise them
-    {"progress", "arguments", "rng"},
+    {"alerts", "progress", "arguments", "rng"},
     {"fused", "masks"},  # below the rest of their line: `sites` stands on both
     {
         "sites",

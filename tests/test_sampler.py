@@ -159,6 +159,55 @@ def test_softmax_outputs_taken_for_logits_are_noticed():
         MCDropout(net, task="classification").predict(X)
 
 
+@pytest.mark.parametrize("keys", [None, ["a", "b"]])
+def test_outputs_are_judged_once_over_all_passes_and_rows(keys):
+    """One chunk may look like probabilities; the whole run does only where all do."""
+    probs, logits = torch.tensor([0.25, 0.75]), torch.tensor([-1.0, 2.0])
+    low, high, beyond = (torch.tensor([value]) for value in (0.2, 0.9, 1.5))
+    sizes = {"passes": 6, "execution": "loop", "batch_size": 2}
+
+    def model(often, other):
+        """Return a net that gives one value at the last row, and another at all rows before."""
+
+        def forward(self, x):
+            values = torch.where((x[:, :1] == X[-1, 0]), other, often) + 0 * self.drop(x)[:, :1]
+            return values if keys is None else dict.fromkeys(keys, values)
+
+        task = "classification" if keys is None else dict.fromkeys(keys, "classification")
+        return MCDropout(Call(forward, drop=nn.Dropout(0.5)), task=task)
+
+    model(probs, logits).predict(X, **sizes)
+    with pytest.raises(NetError, match="look like probabilities"):
+        model(probs, probs).predict(X, **sizes)
+    model(low, beyond).predict(X, **sizes)
+    with pytest.warns(UserWarning, match=r"all outputs lie in \[0, 1\]") as caught:
+        model(low, high).predict(X, **sizes)
+    assert [warning.filename for warning in caught] == [__file__] * len(keys or [1])
+
+
+def test_the_likelihood_judges_outputs_too():
+    probs = nn.Sequential(classifier(), nn.Softmax(-1))
+    with pytest.raises(NetError, match="look like probabilities"):
+        MCDropout(probs, task="classification").log_likelihood(X, [0] * 6, passes=4, chunk_size=1)
+    sigmoid = nn.Sequential(classifier(1), nn.Sigmoid())
+    with pytest.warns(UserWarning, match="if the net ends in a sigmoid") as caught:
+        MCDropout(sigmoid, task="classification").log_likelihood(X, [0] * 6, passes=4, chunk_size=1, batch_size=2)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_two_logits_of_a_half_precision_net_do_not_end_a_run_by_chance():
+    """Of one row's two logits, some pass is within rounding of probabilities; others are far from them."""
+    net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 2)).bfloat16()
+    with_weights(net)
+    with torch.no_grad():
+        net[2].bias.copy_(net[2].bias + torch.tensor([0.5, 0.5]).bfloat16() - net.eval()(X[:1].bfloat16())[0])
+    model = MCDropout(net, task="classification")
+    drawn = model.sample(X[:1], passes=2000).double()[:, 0]
+    alike = (drawn >= 0).all(-1) & ((drawn.sum(-1) - 1).abs() < 0.03)
+    assert alike.any()
+    assert model.predict(X[:1], passes=2000, chunk_size=1).passes == 2000
+
+
 # Likelihood
 
 
@@ -350,6 +399,7 @@ def test_provenance_says_in_plain_data_what_fixes_the_draws(task, net):
         == {
             "model": "MCDropout",
             "net": "Sequential",
+            "task": task,
             "seed": 7,
             "masks": "independent",
             "sites": [

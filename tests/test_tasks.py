@@ -294,6 +294,15 @@ def test_a_likelihood_is_of_one_target():
         ({"task": {None: "regression"}}, "places or names of the net's outputs, got None"),
         ({"output": 1.5}, r"output must be a place, a name, .*, got 1\.5"),
         ({"class_axis": "last"}, "class_axis must be a whole number, got 'last'"),
+        ({"class_axis": 1}, "class_axis must go with task='classification', got class_axis=1 and task='regression'"),
+        (
+            {"task": "heteroscedastic", "outputs": "probabilities"},
+            "outputs must go with task='classification', got outputs='probabilities' and task='heteroscedastic'",
+        ),
+        (
+            {"task": {"depth": "regression"}, "class_axis": -1},
+            r"class_axis must go with .*task=\{'depth': 'regression'\}",
+        ),
     ],
 )
 def test_bad_targets_are_refused(options, message):
@@ -354,8 +363,6 @@ def test_three_axes_of_an_object_with_logits_are_tokens_and_classes(execution):
             pred = MCDropout(wrapped, task="classification", **choice).predict(x, **options)
             assert pred.probs.shape == (5, 7, 4)
             np.testing.assert_allclose(pred.probs, expected.probs, rtol=1e-5)
-    plain = Call(lambda self, x: {"logits": self.net(x)}, net=net)
-    assert MCDropout(plain, task="classification").predict(x, **options).probs.shape == (5, 4, 7)
     image = Call(lambda self, x: Tokens(self.net(x).movedim(-1, 1)[..., None]), net=net)
     pixels = MCDropout(image, task="classification").predict(x, **options)
     np.testing.assert_allclose(pixels.probs[:, :, 0], expected.probs, rtol=1e-5)
@@ -366,6 +373,23 @@ def test_three_axes_of_an_object_with_logits_are_tokens_and_classes(execution):
     np.testing.assert_allclose(
         values, np.log(np.take_along_axis(expected.probs, labels[..., None].numpy(), -1))[..., 0], rtol=1e-4
     )
+
+
+def test_three_axes_of_anything_else_are_refused_until_the_axis_is_said():
+    net = with_weights(nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 4)))
+    x = randn(5, 7, 3)
+    for forward in (lambda self, x: self.net(x), lambda self, x: {"logits": self.net(x)}):
+        plain = Call(forward, net=net)
+        message = r"outputs of shape \(\d, 7, 4\) may lie on axis 1, .*; say class_axis=1 or class_axis=-1"
+        for call in (MCDropout(plain, task="classification").predict, MCDropout(plain, task="classification").sites):
+            with pytest.raises(InputError, match=message):
+                call(x)
+        assert MCDropout(plain, task="classification").sample(x, passes=2).shape == (2, 5, 7, 4)
+        for axis, shape in ((1, (5, 4, 7)), (-1, (5, 7, 4))):
+            pred = MCDropout(plain, task="classification", class_axis=axis).predict(x, passes=2)
+            assert pred.probs.shape == shape
+    image = Call(lambda self, x: self.net(x)[..., None], net=net)
+    assert MCDropout(image, task="classification").predict(x, passes=2).probs.shape == (5, 4, 1, 7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mcdrop.alerts import alert
+from mcdrop.errors import RowMaskWarning
 from mcdrop.execution.plan import Plan
 from mcdrop.masks import CountedBits, RowLayout, kept, mask_words, uniforms
 from mcdrop.sites import Law, Site, SiteCall, affine_noise
@@ -33,6 +35,7 @@ class NoiseSource:
     seed: int
     masks: Masks
     _bits: dict[int, CountedBits] = field(default_factory=dict)
+    _has_strayed: bool = False
 
     def draw(
         self, site: int, what: SiteCall | Site, *, shape: tuple[int, ...], passes: range, rows: range
@@ -59,7 +62,7 @@ class NoiseSource:
             shape,
             passes=passes,
             rows=rows,
-            layout=self._layout(site, shape, len(rows)),
+            layout=self._layout(site, what, shape, len(rows)),
             independent=self.masks == "independent",
         )
         if what.law is not None:
@@ -69,13 +72,31 @@ class NoiseSource:
         real = what.dtype.to_real() if what.dtype.is_complex else what.dtype
         return affine_noise(what.kind, rate, keep.to(real))
 
-    def _layout(self, site: int, shape: tuple[int, ...], rows: int) -> RowLayout | None:
-        if site < len(self.plan.fired):
-            layout = self.plan.fired[site].layout
-            if layout is None or (len(shape) > layout.axis and shape[layout.axis] == rows * layout.repeats):
+    def _layout(self, site: int, what: SiteCall | Site, shape: tuple[int, ...], rows: int) -> RowLayout | None:
+        fired = self.plan.fired
+        if site < len(fired) and (fired[site].kind, fired[site].key) == (what.kind, what.key):
+            layout = fired[site].layout
+            if layout is None or _holds(layout, fired[site], shape, rows):
                 return layout
-        # A site the survey did not meet, as in a net whose path depends on its data: rows come first.
+        # Another call than the survey met at this place, as in a net that leaves layers out: find one like it.
+        for other in fired:
+            if other.layout is not None and _holds(other.layout, other, shape, rows):
+                return other.layout
+        if any(other.layout is None and other.mask_shape == shape for other in fired):
+            return None
+        if not self._has_strayed:
+            self._has_strayed = True
+            alert(
+                f"a call of {what.kind} on shape {shape} is like none that the net made when it was surveyed, and may "
+                "hold other rows than the batch: its draws depend on the batch; call dropout on whole batches",
+                RowMaskWarning,
+            )
         return RowLayout(0, shape[0] // rows) if shape and shape[0] % rows == 0 else None
+
+
+def _holds(layout: RowLayout, site: Site, shape: tuple[int, ...], rows: int) -> bool:
+    """Whether a mask of this shape holds so many rows as that of a site does."""
+    return len(site.mask_shape or ()) == len(shape) and shape[layout.axis] == rows * layout.repeats
 
 
 def _variables(words: NDArray[np.uint32], law: Law, dtype: torch.dtype) -> Tensor:

@@ -21,6 +21,8 @@ class Plan:
         sites: The audit: the sites that fire, and declared dropout that stays silent.
         fired: The sites that fire, in call order, those at rate 0 included.
         mutates_inputs: Whether the forward writes into its inputs, so that every pass needs its own copy.
+        time_first: Paths of the modules that take the rows of the inputs for time steps.
+        unclear: Sites of which it cannot be told what belongs to which row.
         uncounted: Whether the net also draws random numbers past the interception.
         prefix_bytes: Bytes a row makes before the first live site, the same in every pass.
         suffix_bytes: Bytes a row makes from the first live site on.
@@ -31,6 +33,8 @@ class Plan:
     sites: SiteTable
     fired: tuple[Site, ...]
     mutates_inputs: bool
+    time_first: tuple[str, ...]
+    unclear: tuple[Site, ...]
     uncounted: bool
     prefix_bytes: float
     suffix_bytes: float
@@ -68,7 +72,7 @@ def run_net(twin: Twin, batch: Batch) -> Tensor:
     """
     try:
         output = twin.module(*batch.args, **batch.kwargs)
-    except McdropError:
+    except (McdropError, Warning):  # a warning that the user wants to be an error
         raise
     except Exception as error:  # whatever a user's forward may raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]

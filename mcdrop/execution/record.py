@@ -1,24 +1,29 @@
 """A record of one forward pass without noise: which sites it passes, what it gives, what it moves."""
 
+import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import NetError
 from mcdrop.execution.plan import Twin, run_net
-from mcdrop.execution.twin import every_module
+from mcdrop.execution.twin import every_module, own_parameters
+from mcdrop.fused import time_steps
 from mcdrop.inputs import Batch
 from mcdrop.rng import GlobalState
-from mcdrop.sites import DropoutCall, Interception, Level, SiteCall
+from mcdrop.sites import DrawCall, DropoutCall, Interception, Level, SiteCall
 
-__all__ = ["At", "ParameterWriteError", "Passed", "Record", "Uncounted", "find_uncounted"]
+__all__ = ["At", "ParameterWriteError", "Passed", "Record", "Uncounted", "find_uncounted", "first_record"]
 
 
 class ParameterWriteError(NetError):
@@ -48,11 +53,13 @@ class Passed:
         stack: Paths of the modules that were running, the net itself first.
         call: The call.
         shape: Shape of its mask over the batch.
+        drawn_by: Name of the function that drew random numbers; empty for dropout.
     """
 
     stack: tuple[str, ...]
     call: SiteCall
     shape: tuple[int, ...]
+    drawn_by: str = ""
 
     @property
     def module(self) -> str:
@@ -73,14 +80,33 @@ class Uncounted:
     kind: str
 
 
+def first_record(twin: Twin, batch: Batch) -> "Record":
+    """Run a net for the first time; if it writes into its parameters, give it some of its own before.
+
+    Args:
+        twin: What to run.
+        batch: What to run it on.
+
+    Raises:
+        NetError: If the net refuses the inputs.
+    """
+    try:
+        return Record(twin, batch, guarded=True)
+    except ParameterWriteError:
+        own_parameters(twin.module)
+        return Record(twin, batch)
+
+
 class Record:
     """One forward pass in which dropout is the identity and draws are what they are on average.
 
     Attributes:
         given: What the net was to be run on.
+        guarded: Whether it would have been stopped from writing into parameters.
         batch: The copy that it was run on.
         output: What it gave.
         passed: The sites it met, in order.
+        sequences: Paths of the modules that called recurrent nets or attention, and the time steps they gave them.
         mutated: Whether it wrote into its inputs.
         before: Where the global generators stood.
         moved: Names of the global generators that moved meanwhile, by the net or by another thread.
@@ -102,8 +128,9 @@ class Record:
         Raises:
             NetError: If the net refuses the inputs.
         """
-        self.at, self.given = at, batch
+        self.at, self.given, self.guarded = at, batch, guarded
         self.passed: list[Passed] = []
+        self.sequences: list[tuple[str, int]] = []
         self.prefix = self.suffix = self.widest = self.widest_noisy = 0
         self.stack: list[str] = []
         self._noisy = False
@@ -124,7 +151,7 @@ class Record:
     def on_site(self, call: SiteCall) -> Any:
         """Take note of a site, and let it do nothing."""
         stack = tuple(self.stack)
-        self.passed.append(Passed(stack, call, call.mask_shape))
+        self.passed.append(Passed(stack, call, call.mask_shape, _caller() if isinstance(call, DrawCall) else ""))
         self._noisy = self._noisy or call.live
         here = self.at is not None and (self.at.stack, self.at.kind) == (stack, call.kind)
         result = call.identity(self.at.level if self.at is not None and here else "mean")
@@ -171,8 +198,8 @@ class Record:
 def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted, ...]:
     """Find where a net draws past the interception.
 
-    A generator that moved has been moved by this net, if there is no other thread. If there is, a net that draws gives
-    something else from run to run, at the same places every time.
+    A generator that moved has been moved by this net, if there is no other thread. If there is, this net moves it at
+    the same places every time.
 
     Args:
         twin: What to run.
@@ -183,21 +210,26 @@ def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted,
         The places, in order; none where the net draws nothing uncounted. If there are any, the generators are put back
         to where they stood before the record.
     """
-    if not record.moved or not (threading.active_count() == 1 or _gives_another_output(twin, batch, record)):
+    if not record.moved:
         return ()
-    again = set(_Watcher.places(twin, batch))
-    places = tuple(place for place in _Watcher.places(twin, batch) if place in again)
-    record.before.restore()
+    alone = threading.active_count() == 1
+    places = _Watcher.places(twin, batch, record.moved)
+    for _ in range(1 if alone else 11):
+        again = set(_Watcher.places(twin, batch, record.moved)) if places else set()
+        places = tuple(place for place in places if place in again)
+    if alone and not places:
+        places = (Uncounted((), record.moved[0]),)
+    if places:
+        record.before.restore()
     return places
 
 
-def _gives_another_output(twin: Twin, batch: Batch, record: Record) -> bool:
-    """Whether one of a few runs gives something else; all of them have the same noise where it is counted."""
-    return any(not _same(record.output, Record(twin, batch, at=record.at).output) for _ in range(8))
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+def _caller() -> str:
+    """Return the name of the innermost function up the stack that is neither mcdrop's nor torch's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("mcdrop", "torch"):
+        frame = frame.f_back
+    return frame.f_code.co_name
 
 
 @contextmanager
@@ -241,6 +273,14 @@ class _Accountant(Interception):
         super().__init__(record.on_site)
         self._record = record
 
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        steps = time_steps(func, args, kwargs or {})
+        if steps is not None:
+            self._record.sequences.append((self._record.stack[-1] if self._record.stack else "", steps))
+        return super().__torch_function__(func, types, args, kwargs)
+
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = func(*args, **kwargs)
         self._record.count(result)
@@ -255,35 +295,51 @@ class _Guard(_Accountant):
         self._own = {p.untyped_storage().data_ptr() for p in net.parameters() if p.device.type != "meta"} - {0}
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = getattr(func, "__name__", "")
-        writes = name in ("__setitem__", "__set__") or (name.endswith("_") and not name.endswith("__"))
-        writes = writes or name.startswith("__i") or kwargs.get("out") is not None
-        if writes:
-            target = kwargs.get("out", args[0] if args else None)
-            for value in tree_leaves(target):
-                if isinstance(value, Tensor) and value.untyped_storage().data_ptr() in self._own:
-                    raise ParameterWriteError("the net writes into its parameters, which its twin shares")
+        for value in tree_leaves(_written(func, args, kwargs)):
+            if isinstance(value, Tensor) and value.untyped_storage().data_ptr() in self._own:
+                raise ParameterWriteError("the net writes into its parameters, which its twin shares")
         return super().other(func, args, kwargs)
+
+
+def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a call writes to, as far as its name and arguments tell."""
+    name = getattr(func, "__name__", "")
+    if kwargs.get("out") is not None:
+        return kwargs["out"]
+    if name == "__set__":  # of `data`: the same memory under the same name is no change
+        same = len(args) > 1 and isinstance(args[1], Tensor) and args[1].data_ptr() == args[0].data_ptr()
+        return None if same else args[0]
+    if func is F.embedding:
+        given = dict(zip(_EMBEDDING, args, strict=False)) | kwargs
+        return given["weight"] if given.get("max_norm") is not None else None
+    in_place = name.endswith("_") and not name.endswith("__")
+    if in_place or name == "__setitem__" or name.startswith("__i") or kwargs.get("inplace"):
+        return args[0] if args else kwargs.get("input")
+    return None
+
+
+_EMBEDDING = tuple(inspect.signature(F.embedding).parameters)
 
 
 class _Watcher(Interception):
     """Looks at torch's generators around every call and at every boundary of modules."""
 
-    def __init__(self, stack: list[str]) -> None:
+    def __init__(self, stack: list[str], hidden: str, names: tuple[str, ...]) -> None:
         super().__init__(lambda call: call.identity())
+        self._hidden = hidden
         self.stack, self.found = stack, dict[Uncounted, None]()
         self._is_looking = False
-        self._before = GlobalState.now()
+        self._names, self._before = names, GlobalState.now(names)
 
-    def look(self, kind: str = "TorchScript") -> None:
+    def look(self, kind: str = "") -> None:
         """Blame what has run since the last look for what has moved."""
         if self._is_looking:  # a comparison of states is a call, too
             return
         self._is_looking = True
         moved = self._before.names_moved()
-        self._before = GlobalState.now() if moved else self._before
+        self._before = GlobalState.now(self._names) if moved else self._before
         self._is_looking = False
-        names = [kind if name == "torch" else name for name in moved]
+        names = [(kind or self._hidden) if name == "torch" else name for name in moved]
         self.found |= {Uncounted(tuple(self.stack), name): None for name in names}
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -293,10 +349,17 @@ class _Watcher(Interception):
         return result
 
     @classmethod
-    def places(cls, twin: Twin, batch: Batch) -> tuple[Uncounted, ...]:
+    def places(cls, twin: Twin, batch: Batch, names: tuple[str, ...]) -> tuple[Uncounted, ...]:
         stack: list[str] = []
-        watcher = cls(stack)
+        watcher = cls(stack, "TorchScript" if _has_script(twin.module) else "torch's generator", names)
+        inputs = batch.cloned()
         with torch.no_grad(), paths(twin.module, stack, watcher.look), watcher:
-            run_net(twin, batch.cloned())
-        watcher.look()
+            watcher._before = GlobalState.now(names)
+            run_net(twin, inputs)
+            watcher.look()
         return tuple(watcher.found)
+
+
+def _has_script(net: nn.Module) -> bool:
+    values = chain.from_iterable((module, *vars(module).values()) for module in every_module(net).values())
+    return any(isinstance(value, torch.jit.ScriptModule | torch.jit.ScriptFunction) for value in values)

@@ -84,7 +84,7 @@ class Run:
         self._stream = stream
         self._twin = make_twin(net, choose)
         plan = survey(self._twin, next(stream.first.split(batch_size or PROBE_ROWS)))
-        require_noise(self._twin.module, plan.sites)
+        require_noise(self._twin.module, plan, masks)
         self.sites = plan.sites
         self._noise = NoiseSource(plan, check_seed(seed), masks)
         self._batch_size = batch_size or default_batch_size(plan)

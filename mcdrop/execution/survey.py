@@ -5,17 +5,17 @@ k entries belong to a row, and what a net for one batch size does with its rows,
 """
 
 import threading
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from mcdrop.alerts import alert
 from mcdrop.errors import NetError, RowMaskWarning
 from mcdrop.execution.plan import Plan, Twin
-from mcdrop.execution.record import Passed, Record, find_uncounted
+from mcdrop.execution.record import Passed, Record, find_uncounted, first_record
 from mcdrop.execution.scripted import frozen_rows, live_rows
 from mcdrop.execution.twin import every_module
 from mcdrop.execution.waking import Waking, wake
@@ -56,18 +56,19 @@ def survey(twin: Twin, block: Batch) -> Plan:
 
 def _survey(twin: Twin, block: Batch) -> Plan:
     two, smaller = block.repeated(2), None
-    try:  # the same rows in both, so that what depends on their content stays the same
-        smaller = Record(twin, two)
-        larger = Record(twin, two.repeated(3))
+    try:
+        smaller = first_record(twin, two)
+        larger = Record(twin, two.repeated(3))  # the same rows, so that what depends on their content stays the same
     except NetError:  # a net for one batch size, or inputs it can't take: its own batch will tell
-        smaller, larger = None, Record(twin, block)
+        smaller, larger = None, first_record(twin, block)
     waking = wake(twin, smaller or larger)
-    if any(module.training for module in every_module(twin.module).values()):
+    if any(getattr(module, "training", False) for module in every_module(twin.module).values()):
         smaller = None if smaller is None else Record(twin, smaller.given)
         larger = Record(twin, larger.given)
     return _Comparison(twin, larger, smaller).plan(waking)
 
 
+_UNSEEN = "a generator or state of its own"
 _UNCOUNTED = (
     "uncounted draws come from the global generators, seeded anew for every pass and batch, one pass at a time: "
     "the same seed gives the same draws for the same batch size only"
@@ -83,6 +84,7 @@ class _Comparison:
     smaller: Record | None
     changed: Record | None = None
     level: Record | None = None
+    unclear: set[int] = field(default_factory=set)
 
     def plan(self, waking: Waking) -> Plan:
         larger, smaller, rows = self.larger, self.smaller, self._rows
@@ -98,6 +100,8 @@ class _Comparison:
             fired=tuple(fired),
             sites=SiteTable((*fired, *uncounted, *waking.silent, *silent), notes=self._notes(uncounted)),
             mutates_inputs=larger.mutated or any(site.inplace for site in fired),
+            time_first=self._time_first(),
+            unclear=tuple(fired[index] for index in sorted(self.unclear)),
             uncounted=bool(uncounted),
             prefix_bytes=larger.prefix / rows,
             suffix_bytes=larger.suffix / rows,
@@ -135,6 +139,13 @@ class _Comparison:
             )
         return fired
 
+    def _time_first(self) -> tuple[str, ...]:
+        """Return what is given as many more time steps as the batch has more rows."""
+        if self.smaller is None:
+            return ()
+        pairs = zip(self.smaller.sequences, self.larger.sequences, strict=False)
+        return tuple(dict.fromkeys(path for (path, few), (_, many) in pairs if few != many))
+
     def _uncounted(self) -> list[Site]:
         rows: list[Site] = []
         modules = every_module(self.twin.module)
@@ -146,10 +157,15 @@ class _Comparison:
                 continue
             rate = declared_rate(modules[path]) or None
             rows.append(Site(index=None, module=path, kind=place.kind, rate=rate, counted=False))
+        again = rows or Record(self.twin, self.larger.given)
+        if isinstance(again, Record) and not self.larger.same_output(again):
+            rows.append(Site(index=None, module="", kind=_UNSEEN, rate=None, counted=False))
         return rows
 
     def _notes(self, uncounted: list[Site]) -> tuple[str, ...]:
-        return (*self.twin.notes, *((_UNCOUNTED,) if uncounted else ()))
+        paths = ", ".join(path or "(net)" for path in self._time_first())
+        time = (f"rows are time steps to {paths}: they share a mask where rows do",) if paths else ()
+        return (*self.twin.notes, *time, *((_UNCOUNTED,) if uncounted else ()))
 
     @property
     def _rows(self) -> int:
@@ -195,7 +211,10 @@ class _Comparison:
         moved = self._moved(index, layout)  # all entries of the first row are equal: change it, and see which follow
         if moved is None or not moved[layout.repeats :].any():
             return layout
-        return replace(layout, interleaved=not moved.reshape(layout.repeats, rows)[:, 1:].any())
+        apart = not moved.reshape(layout.repeats, rows)[:, 1:].any()
+        if not apart and not is_near:
+            self.unclear.add(index)
+        return replace(layout, interleaved=apart)
 
     def _guessed(self, index: int, shape: tuple[int, ...]) -> RowLayout | None:
         """Find the rows of a net that takes one batch size only: what a change of the first row moves."""
@@ -254,11 +273,10 @@ def _with_another_first_row(tensor: Tensor, *, how: Callable[[Tensor], Tensor]) 
 
 
 def _warn_of_calls_per_row(calls: int, rows: int) -> None:
-    warnings.warn(
+    alert(
         f"the net's dropout calls grow with its rows ({calls} for {rows} rows): each row gets a mask of its own, "
         "and the draws depend on the batch size; call dropout once on the whole batch",
         RowMaskWarning,
-        stacklevel=7,
     )
 
 

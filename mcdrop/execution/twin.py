@@ -11,7 +11,7 @@ from torch.utils._pytree import keystr, tree_leaves, tree_leaves_with_path
 from mcdrop.errors import InputError, NetError
 from mcdrop.execution.plan import Twin
 
-__all__ = ["every_module", "make_twin", "structural_twin"]
+__all__ = ["every_module", "make_twin", "own_parameters", "structural_twin"]
 
 _WRAPPERS = {
     "OptimizedModule": ("_orig_mod", "torch.compile is taken off: the passes run the eager net behind it"),
@@ -87,9 +87,19 @@ def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
             f"{_first_line(error)}; move what cannot be copied out of the modules' attributes"
         ) from error
     for module in every_module(twin).values():  # not eval(), which some nets override
-        if module.training:
+        if getattr(module, "training", False):  # a frozen program has no flag
             module.training = False
     return twin
+
+
+def own_parameters(twin: nn.Module) -> None:
+    """Give a twin parameters of its own, for a net whose forward writes into them."""
+    copies: dict[int, nn.Parameter] = {}
+    for module in every_module(twin).values():
+        for name, value in [] if isinstance(module, torch.jit.ScriptModule) else [*module._parameters.items()]:
+            if value is not None:
+                copies.setdefault(id(value), nn.Parameter(value.detach().clone(), requires_grad=value.requires_grad))
+                setattr(module, name, copies[id(value)])  # recurrent nets keep a list of them besides
 
 
 def every_module(net: nn.Module) -> dict[str, nn.Module]:

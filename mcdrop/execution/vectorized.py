@@ -5,17 +5,21 @@ stay unmapped, and so does everything that depends on them alone. `vmap` cannot 
 tensor, so dropout in place gives a new tensor there, and a net that then reads the old one is refused.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch
 from torch._C._functorch import is_batchedtensor
 from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import ExecutionError
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import Twin, run_net
+from mcdrop.fused import unfold
 from mcdrop.inputs import Batch
 from mcdrop.sites import Interception, SiteCall
 
@@ -54,13 +58,24 @@ def run_vectorized(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: rang
             return run_net(twin, inputs)
 
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _quiet_fallback():
             return torch.func.vmap(one_pass)(factors, summands)
     except ExecutionError:
         raise
     except (RuntimeError, ValueError, NotImplementedError, TypeError, IndexError) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise ExecutionError(f"vectorized execution cannot run this net: {reason}; {_INSTEAD}") from error
+
+
+@contextmanager
+def _quiet_fallback() -> Iterator[None]:
+    """Keep torch from warning that it runs some function pass by pass: it is slower there, and right."""
+    switch = _functorch._set_vmap_fallback_warning_enabled  # type: ignore[attr-defined]
+    switch(False)
+    try:
+        yield
+    finally:
+        switch(True)
 
 
 _INSTEAD = "use execution='loop', or 'auto' to fall back to it"
@@ -114,4 +129,12 @@ class _Watch(Interception):
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._replay.refuse_stale((args, kwargs))
-        return func(*args, **kwargs)
+        attention = unfold(func, args, kwargs, always=True)  # fused kernels run one pass after the other under vmap
+        if attention is None or not any(_is_batched(value) for value in tree_leaves((args, kwargs))):
+            return func(*args, **kwargs)
+        with self:
+            return attention()
+
+
+def _is_batched(value: Any) -> bool:
+    return isinstance(value, Tensor) and is_batchedtensor(value)

@@ -3,11 +3,10 @@
 Code such as `if self.training: x = F.dropout(x, p)` or `dropout_p=p if self.training else 0.0` makes no dropout call in
 eval mode, or one at rate 0. A trial with the flags of all suspect modules up shows the calls that are missing. Then the
 flags of as few modules as possible are raised, those nearest to each call, and only if without noise the net still
-gives what it gave and writes what it wrote. Normalization layers are never suspects.
+gives what it gave and writes what it wrote. The normalization layers of torch are never suspects.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -20,7 +19,7 @@ from mcdrop.execution.plan import Twin
 from mcdrop.execution.record import Passed, Record
 from mcdrop.execution.trials import Trial, Trials
 from mcdrop.execution.twin import every_module
-from mcdrop.sites import DrawCall, Site, declared_rate, declares
+from mcdrop.sites import DrawCall, Site, declared_rate, declares, is_dropout, speaks_of_dropout
 
 __all__ = ["Waking", "wake"]
 
@@ -76,6 +75,7 @@ class _Hidden:
         rate: At which rate; None for a draw without one.
         neutral: Whether it does nothing at its average, so that the net's output can be compared.
         counted: Whether the interception sees it.
+        drawn_by: Name of the function that drew random numbers; empty for dropout.
     """
 
     stack: tuple[str, ...]
@@ -83,12 +83,13 @@ class _Hidden:
     rate: float | None
     neutral: bool
     counted: bool = True
+    drawn_by: str = ""
 
     @classmethod
     def of(cls, site: Passed) -> "_Hidden":
         call = site.call
         uniform = isinstance(call, DrawCall) and call.law == "uniform" and call.kind != "bernoulli"
-        return cls(site.stack, call.kind, call.rate, not uniform)
+        return cls(site.stack, call.kind, call.rate, not uniform, drawn_by=site.drawn_by)
 
 
 @dataclass(slots=True)
@@ -105,16 +106,19 @@ class _Search:
         owners = self._owners(self._hidden(self.suspects)) if self.suspects else {}
         meant = {item: paths for item, paths in owners.items() if self._is_meant(item, paths)}
         self._settle({item: paths for item, paths in meant.items() if item.neutral}, compare=True)
-        for item, paths in owners.items():
-            if (item.neutral and item in meant) or (item.counted and self._is_idle(item, paths)):
-                continue
-            if item in meant:
-                self._settle({item: paths}, compare=False)
-            else:
-                self._leave([item], _NOT_DROPOUT)
-        for item in dict.fromkeys(_Hidden.of(site) for site in self.trials.record.passed):
+        rest = {item: paths for item, paths in owners.items() if not (item.neutral and item in meant)}
+        used = {item: paths for item, paths in rest.items() if not self._may_be_idle(item, paths)}
+        self._settle({item: paths for item, paths in used.items() if item in meant}, compare=False)
+        self._leave([item for item in used if item not in meant], _NOT_DROPOUT)
+        for item in dict.fromkeys(map(_Hidden.of, self.trials.record.passed)):
             if item.rate is None and self._is_idle(item, frozenset()):
                 self._use(item)
+
+    def _may_be_idle(self, item: _Hidden, paths: frozenset[str]) -> bool:
+        """Whether a draw is compared with a rate of 0: not if a module named after dropout has a rate above it."""
+        if not item.counted or any(is_dropout(self.modules[path]) for path in paths):
+            return False
+        return self._is_idle(item, paths)
 
     def _hidden(self, paths: frozenset[str]) -> list[_Hidden]:
         """Return what fires with flags up and not otherwise; where the net fails, of the halves that it runs with."""
@@ -139,8 +143,13 @@ class _Search:
         return [*(after - before), *uncounted]
 
     def _chain(self, stack: tuple[str, ...]) -> list[str]:
-        """Return the suspects among the modules that were running, the innermost first."""
-        return [path for path in reversed(stack) if path in self.suspects]
+        """Return the suspects that were running, the innermost first, each with the dropout modules that it holds."""
+        found: list[str] = []
+        for path in reversed(stack):
+            found += [path] if path in self.suspects else []
+            held = (f"{path}.{name}" if path else name for name, _ in self.modules[path].named_children())
+            found += [child for child in held if isinstance(self.modules.get(child), _DropoutNd)]
+        return list(dict.fromkeys(found))
 
     def _owners(self, hidden: list[_Hidden]) -> dict[_Hidden, frozenset[str]]:
         """Find for each call the fewest flags, from the innermost module outwards, that make it fire."""
@@ -191,8 +200,9 @@ class _Search:
 
     def _is_meant(self, item: _Hidden, paths: frozenset[str]) -> bool:
         """Whether a call is dropout: by what it is, or by what the modules around it declare."""
-        asked: Callable[[str], bool] = lambda path: declares(self.modules[path], by_config=item.counted)  # noqa: E731
-        return item.rate is not None or any(map(asked, paths))
+        if item.rate is not None or speaks_of_dropout(item.drawn_by):
+            return True
+        return any(declares(self.modules[path], by_config=item.counted) for path in paths)
 
     def _leave(self, items: list[_Hidden], reason: str) -> None:
         for item in items:
@@ -216,16 +226,12 @@ def _scripted_dropout(trials: Trials, modules: dict[str, nn.Module], scripted: l
 
 def _may_hide(module: nn.Module) -> bool:
     """Whether somebody's own code runs in a module, so that only it knows what it does with the flag."""
-    if isinstance(module, _NormBase | torch.jit.ScriptModule) or any(map(_is_statistic, module._buffers)):
+    if isinstance(module, _NormBase | torch.jit.ScriptModule):
         return False
     if not _is_torchs(type(module)):
         return True
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
     return not all(_is_torchs(hook) or _is_torchs(type(hook)) for hook in hooks)
-
-
-def _is_statistic(name: str) -> bool:
-    return name.startswith("running_")
 
 
 def _is_torchs(code: object) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+
+from mcdrop.inputs.nesting import change_leaves, leaves
 
 __all__ = ["Batch", "Stream"]
 
@@ -17,8 +18,8 @@ class Batch:
     """Consecutive rows of the inputs, as the arguments of one call of the net.
 
     Attributes:
-        args: Positional arguments; tensors in them, also inside tuples, lists and dicts, have the rows on their first
-            axis.
+        args: Positional arguments; tensors in them, also inside tuples, lists and mappings, have the rows on their
+            first axis. A tensor without axes is an option, the same for all rows.
         kwargs: Keyword arguments, likewise.
         start: Number of the first row, counted over the whole input.
         size: Number of rows n.
@@ -36,20 +37,21 @@ class Batch:
 
     def tensors(self) -> list[Tensor]:
         """Return every tensor in the arguments, at any depth."""
-        return [leaf for leaf in tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
 
     def map(self, change: Callable[[Tensor], Tensor], *, start: int, size: int) -> "Batch":
-        """Return a batch with every tensor changed, whatever holds it."""
-
-        def apply(leaf: Any) -> Any:
-            return change(leaf) if isinstance(leaf, Tensor) else leaf
-
-        args, kwargs = tree_map(apply, (self.args, self.kwargs))
-        return Batch(args, kwargs, start, size)
+        """Return a batch with every tensor that has rows changed, whatever holds it."""
+        return self._changed(lambda tensor: change(tensor) if tensor.dim() > 0 else tensor, start, size)
 
     def cloned(self) -> "Batch":
         """Return a batch whose tensors may be written to."""
-        return self.map(lambda tensor: tensor.clone(), start=self.start, size=self.size)
+        return self._changed(torch.clone, self.start, self.size)
+
+    def _changed(self, change: Callable[[Tensor], Tensor], start: int, size: int) -> "Batch":
+        args, kwargs = change_leaves(
+            (self.args, self.kwargs), lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf
+        )
+        return Batch(args, kwargs, start, size)
 
     def repeated(self, rows: int) -> "Batch":
         """Return so many rows, taken from the front, each repeated in place when there are fewer."""

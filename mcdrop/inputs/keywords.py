@@ -23,9 +23,19 @@ class Keywords:
 
     Attributes:
         names: What they are called, in order, or None where every name is taken, or nothing is known.
+        sole: The only argument that the forward requires, if it takes that one by position.
     """
 
     names: tuple[str, ...] | None = None
+    sole: str | None = None
+
+    def wants_whole(self, x: Mapping[Any, Any]) -> bool:
+        """Whether a mapping is itself the forward's argument: it requires one alone, and none of the names is known.
+
+        Args:
+            x: A batch by name.
+        """
+        return self.sole is not None and not {self.sole, *(self.names or ())} & {str(name) for name in x}
 
     def select(self, x: Mapping[Any, Any]) -> dict[str, Any]:
         """Return the entries that the forward takes; labels that it does not take are left out.
@@ -67,7 +77,10 @@ def keywords_of(net: Any) -> Keywords:
         parameters = inspect.signature(net.forward).parameters.values()
     except (TypeError, ValueError):  # compiled code does not always have one
         return Keywords()
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [item for item in parameters if item.default is item.empty and item.kind not in several]
+    sole = required[0].name if len(required) == 1 and required[0].kind is not inspect.Parameter.KEYWORD_ONLY else None
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return Keywords()
+        return Keywords(None, sole)
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return Keywords(tuple(parameter.name for parameter in parameters if parameter.kind in by_name))
+    return Keywords(tuple(parameter.name for parameter in parameters if parameter.kind in by_name), sole)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from mcdrop.errors import InputError
+from mcdrop.inputs.nesting import rebuilt
 
 __all__ = ["ValueReader", "is_nested_list", "refuse_packed"]
 
@@ -22,32 +23,35 @@ class ValueReader:
     Attributes:
         device: Where the net is.
         dtype: Floating type that floating values are converted to; integers and truth values stay as they are.
+        kept: Floating types in which tensors stay as they are, too.
         start: Number of the batch's first row, for messages.
     """
 
     device: torch.device
     dtype: torch.dtype
+    kept: frozenset[torch.dtype] = frozenset()
     start: int = 0
 
     def read(self, value: Any, name: str) -> Any:
         """Return a value with tensors for arrays; options of the forward, such as a text or a number, are kept.
 
+        A tensor or array without axes is a number, and so an option too.
+
         Args:
-            value: A tensor or what can become one, an option, or a tuple, list or mapping of such values.
+            value: A tensor or what can become one, an option, or a tuple, list or mapping of such values, which stays
+                of its own type.
             name: What it is called, for messages.
 
         Raises:
             InputError: If it holds something else, NaN, or a tensor without rows or data of its own.
         """
-        if value is None or isinstance(value, str | bool | int | float):
-            return value  # an option of the forward, not data
+        if _is_option(value):
+            return value.to(self.device) if isinstance(value, Tensor) else value
         refuse_packed(value, name)
         if isinstance(value, Mapping):
-            return {key: self.read(part, f"{name}[{key!r}]") for key, part in value.items()}
+            return rebuilt(value, {key: self.read(part, f"{name}[{key!r}]") for key, part in value.items()})
         if isinstance(value, tuple | list) and not _is_numbers(value):
-            parts = [self.read(part, f"{name}[{i}]") for i, part in enumerate(value)]
-            named = hasattr(value, "_fields")
-            return type(value)(*parts) if named else tuple(parts) if isinstance(value, tuple) else parts
+            return rebuilt(value, [self.read(part, f"{name}[{i}]") for i, part in enumerate(value)])
         return self._tensor(value, name)
 
     def _tensor(self, value: Any, name: str) -> Tensor:
@@ -60,10 +64,9 @@ class ValueReader:
         if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
             kind = "meta" if tensor.is_meta else "nested" if tensor.is_nested else str(tensor.layout)
             raise InputError(f"{name} must be a dense tensor with data, got a {kind} one; use .to_dense() or pad it")
-        if tensor.dim() == 0:
-            raise InputError(f"{name} must have its rows on the first axis, got a single number; wrap it in a list")
         if tensor.is_floating_point():
-            tensor = tensor.to(device=self.device, dtype=self.dtype)
+            dtype = tensor.dtype if isinstance(value, Tensor) and tensor.dtype in self.kept else self.dtype
+            tensor = tensor.to(device=self.device, dtype=dtype)
             _refuse_nan(tensor, name, self.start)
             return tensor
         return tensor.to(self.device)
@@ -84,6 +87,13 @@ def refuse_packed(value: Any, name: str) -> None:
         raise InputError(
             f"{name} must have its rows on the first axis, got a PackedSequence; pack inside the net's forward"
         )
+
+
+def _is_option(value: Any) -> bool:
+    """Whether it is an argument of the forward that has no rows: nothing, a text, a truth value or a number."""
+    if isinstance(value, Tensor | np.ndarray):
+        return value.ndim == 0
+    return value is None or isinstance(value, str | bool | int | float | np.generic)
 
 
 def _is_numbers(value: tuple[Any, ...] | list[Any]) -> bool:

@@ -102,12 +102,21 @@ class ConcreteDropout(nn.Module):
         """Call the layer, on nearly dropped inputs where the module is in training mode."""
         return self.layer(x * self._kept(x) if self.training else x)  # type: ignore[no-any-return]
 
+    def _logit(self, dtype: torch.dtype) -> Tensor:
+        """Return the logit within the bounds where 1 / (1 - p) and every draw are numbers, with its whole gradient.
+
+        Beyond 16, the multiples of 2^-24 that u is in single precision can no longer tell one rate from another.
+        """
+        logit = self.p_logit.to(torch.promote_types(dtype, torch.float32))
+        bound = min(16.0, math.log(torch.finfo(dtype).max) - 1)
+        return logit + (logit.clamp(-bound, bound) - logit).detach()  # with clamp's own gradient it could not return
+
     def _kept(self, x: Tensor) -> Tensor:
         """Draw (1 - z) / (1 - p), in the type of x."""
         shape = (*x.shape[: -self.spatial], *(1,) * self.spatial) if self.channels else x.shape
         # In single precision at least: in half precision, the logarithms of u are too coarse.
         exact = torch.promote_types(x.dtype, torch.float32)
-        logit = self.p_logit.to(exact)
+        logit = self._logit(x.dtype)
         noise = torch.rand(shape, dtype=exact, device=x.device).logit()  # u = 0 gives -inf: kept, and no gradient
         keep = torch.sigmoid(-(logit + noise) / self.temperature)
         return (keep * (1 + logit.exp())).to(x.dtype)  # 1 / (1 - p), also where p rounds to 1
@@ -136,9 +145,10 @@ class ConcreteDropout(nn.Module):
                 "the divergence of a convolution is that of dropped channels, got a layer that drops pixels; make it "
                 "with channels=True"
             )
-        odds = self.p_logit.exp()
+        logit = self._logit(self.p_logit.dtype)
+        odds, p = logit.exp(), logit.sigmoid()
         weight = self.layer.weight.square().sum()  # type: ignore[operator]
-        negative_entropy = self.p * F.logsigmoid(self.p_logit) + (1 - self.p) * F.logsigmoid(-self.p_logit)
+        negative_entropy = p * F.logsigmoid(logit) + (1 - p) * F.logsigmoid(-logit)
         return scale * (length_scale**2 / 2 * weight * (1 + odds) + self.inputs * negative_entropy)
 
     def extra_repr(self) -> str:

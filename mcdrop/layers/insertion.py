@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from mcdrop.arguments import check_choice
@@ -33,7 +34,7 @@ Where = type[nn.Module] | tuple[type[nn.Module], ...] | str | Sequence[str] | Ca
 """How layers are chosen: by type, by patterns over module paths, or by a function of path and module."""
 
 _Conv = nn.modules.conv._ConvNd
-_Indexed = nn.Embedding | nn.EmbeddingBag
+_INDEXED = (nn.Embedding, nn.EmbeddingBag)
 
 
 def add_dropout(net: nn.Module, p: float, *, where: Where = None, kind: Kind = "units") -> nn.Module:
@@ -45,10 +46,13 @@ def add_dropout(net: nn.Module, p: float, *, where: Where = None, kind: Kind = "
     Args:
         net: Any net of plain modules.
         p: Probability to drop a unit or channel, in [0, 1].
-        where: Which layers get it. Default: every `nn.Linear` (every convolution for `kind="channels"`) but the first
-            layer with weights, so that the net's own inputs are whole. A type or a tuple of types; a pattern or
-            several for the paths of layers that hold a weight matrix or kernel, such as "encoder.*.fc1" (a star stands
-            for dots too), or the exact path of any module; or a function of path and module that says yes or no.
+        where: Which layers get it. Default: every `nn.Linear` and every other leaf with a matrix as its `weight`, as
+            transformers' `Conv1D`, that is no embedding, norm or recurrent layer (every convolution for
+            `kind="channels"`), but for the first layer with weights. The first is the one that was registered first,
+            whenever it is called. A type or a tuple of types; a pattern or several for the paths of layers that hold a
+            weight matrix or kernel, such as "encoder.*.fc1" (a star stands for dots too), or the exact path of any
+            module; or a function of path and module that says yes or no. The output projection of
+            `nn.MultiheadAttention`, which is never called, is passed over unless it is named exactly.
         kind: "units", or "channels" for whole channels of a convolution's input.
 
     Returns:
@@ -57,7 +61,7 @@ def add_dropout(net: nn.Module, p: float, *, where: Where = None, kind: Kind = "
 
     Raises:
         InputError: If the net is scripted or lazy, no layer is chosen, or one that dropout before it does not reach:
-            a container, an embedding, the output projection of `nn.MultiheadAttention`.
+            a container, an embedding, the output projection of `nn.MultiheadAttention` by its exact path.
 
     Example:
         >>> import torch
@@ -72,7 +76,7 @@ def add_dropout(net: nn.Module, p: float, *, where: Where = None, kind: Kind = "
     original = _plain(net)
     chosen = _chosen(original, where, kind)
     try:
-        dropped = copy.deepcopy(original)
+        dropped = copy.deepcopy(original, _detached(original))
     except Exception as error:  # whatever a user's __deepcopy__ may raise
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(
@@ -150,15 +154,30 @@ def _plain(net: object) -> nn.Module:
     return plain
 
 
+def _detached(net: nn.Module) -> dict[int, Any]:
+    """Return what a deep copy needs to know of tensors that carry a graph, as weight norm keeps them after a forward.
+
+    Whoever keeps such a tensor computes it again in the next forward.
+    """
+    values = tree_leaves([vars(module) for module in net.modules()])
+    return {id(value): value.detach().clone() for value in values if isinstance(value, Tensor) and not value.is_leaf}
+
+
 def _chosen(net: nn.Module, where: Where, kind: Kind) -> list[str]:
-    """Return the paths of the layers to put dropout before."""
-    modules = dict(net.named_modules())
+    """Return the paths of the layers to put dropout before, one for each layer."""
+    modules = dict(net.named_modules(remove_duplicate=False))  # a layer may be asked for by any of its names
     wanted = _selector(net, where, kind)
-    paths = [path for path, module in modules.items() if wanted(path, module)]
+    chosen = [path for path, module in modules.items() if wanted(path, module)]
+    exact = [where] if isinstance(where, str) else where if isinstance(where, Sequence) else ()
+    free = [path for path in chosen if path in exact or not _is_read(modules, path)]
     if where is None:
-        paths = [path for path in paths if not _obstacle(modules, path)]
-    if not paths:
+        chosen = free = [path for path in free if not _obstacle(modules, path)]
+    if not chosen:
         raise InputError(_nothing_chosen(net, where))
+    first: dict[int, str] = {}
+    for path in free or chosen:  # where all stand before what is never called, the first says why not
+        first.setdefault(id(modules[path]), path)
+    paths = list(first.values())
     for path in paths:
         obstacle = _obstacle(modules, path)
         if obstacle:
@@ -174,8 +193,8 @@ def _chosen(net: nn.Module, where: Where, kind: Kind) -> list[str]:
 def _selector(net: nn.Module, where: Where, kind: Kind) -> Callable[[str, nn.Module], bool]:
     if where is None:
         first = next((module for module in net.modules() if _is_layer(module)), None)
-        kinds = nn.Linear if kind == "units" else _Conv
-        return lambda path, module: isinstance(module, kinds) and module is not first
+        fits = _is_linear if kind == "units" else lambda module: isinstance(module, _Conv)
+        return lambda path, module: fits(module) and module is not first
     types = where if isinstance(where, tuple) else (where,)
     if types and all(isinstance(item, type) and issubclass(item, nn.Module) for item in types):
         classes = cast(tuple[type[nn.Module], ...], types)
@@ -187,7 +206,7 @@ def _selector(net: nn.Module, where: Where, kind: Kind) -> Callable[[str, nn.Mod
             path in texts
             or (
                 _is_layer(module)
-                and not isinstance(module, _Indexed)
+                and not isinstance(module, _INDEXED)
                 and any(fnmatchcase(path, text) for text in texts)
             )
         )
@@ -213,16 +232,35 @@ def _is_layer(module: nn.Module) -> bool:
     return matrix and not children
 
 
+def _is_linear(module: nn.Module) -> bool:
+    """Whether a module multiplies what comes in by a matrix, whatever its class: some have a linear layer of their own.
+
+    Embeddings and norms may have a matrix too; those of torch are known by their class, others by its name.
+    """
+    if isinstance(module, nn.Linear):
+        return True
+    apart = isinstance(module, (*_INDEXED, nn.RNNBase, nn.RNNCellBase, nn.LayerNorm))
+    if apart or type(module).__name__.endswith(("Embedding", "Norm")) or not _is_layer(module):
+        return False
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.dim() == 2
+
+
+def _is_read(modules: dict[str, nn.Module], path: str) -> bool:
+    """Whether the module around it reads its weights and never calls it."""
+    return isinstance(modules.get(path.rpartition(".")[0]) if path else None, nn.MultiheadAttention)
+
+
 def _obstacle(modules: dict[str, nn.Module], path: str) -> str:
     """Return why dropout before a module would never fire or makes no sense; empty where it does."""
-    module, parent = modules[path], modules.get(path.rpartition(".")[0]) if path else None
+    module = modules[path]
     if "parametrizations" in path.split("."):
         return "it computes a weight"
     if isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict):
         return f"a {type(module).__name__} is never called"
-    if isinstance(module, _Indexed):
+    if isinstance(module, _INDEXED):
         return "its inputs are indices; put dropout before the layer after it"
-    if isinstance(parent, nn.MultiheadAttention):
+    if _is_read(modules, path):
         return "nn.MultiheadAttention reads its weights without calling it; set the `dropout` of the attention instead"
     return ""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from mcdrop.errors import InputError, McdropError, NetError
 from mcdrop.outputs.parts import MISSING, describe, find, tensors_in
 
-__all__ = ["Output", "Selection", "check_output", "one_tensor"]
+__all__ = ["Output", "Selection", "check_output", "one_tensor", "tensors_with_rows"]
 
 Output: TypeAlias = int | str | Callable[[Any], Any] | None
 """A place in a tuple, a name or path, a function of what the net returns, or None to have it found."""
@@ -45,6 +45,11 @@ def one_tensor(output: Any) -> Tensor:
     if not isinstance(output, Tensor):
         raise NetError(f"the net must return one tensor, got {describe(output)}; {_CHOOSE}")
     return output
+
+
+def tensors_with_rows(part: Any) -> list[Tensor]:
+    """Return the tensors that may be a net's result: all that have rows, but for what transformers return beside it."""
+    return [tensor for tensor in tensors_in(part, skip=_BESIDE).values() if tensor.dim() > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Selection:
         for tensor in (find(part, "logits"), part.get("out") if isinstance(part, Mapping) else None):
             if isinstance(tensor, Tensor):
                 return tensor
-        found = [tensor for tensor in tensors_in(part, skip=_BESIDE).values() if tensor.dim() > 0]
+        found = tensors_with_rows(part)
         floating = [tensor for tensor in found if tensor.is_floating_point()]
         candidates = floating or found
         return candidates[0] if len(candidates) == 1 else one_tensor(part)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mcdrop.errors import NetError
-from mcdrop.outputs.choice import Selection
+from mcdrop.outputs.choice import Selection, tensors_with_rows
 from mcdrop.outputs.numbers import require_real
 from mcdrop.outputs.parts import describe, find
 
@@ -28,9 +28,11 @@ _LOG_VARIANCE = ("log_variance", "log_var", "logvar")
 class GaussianReader:
     """Takes what a net returns to its mean and log-variance, stacked on the axis after the rows.
 
-    Accepted are: entries or attributes `mean` and `log_variance` (or `log_var`, `logvar`); a tuple or list of the two,
-    mean first; and one tensor of shape (N, 2D), the means in front of the log-variances. A tensor with more axes does
-    not say which of them holds the two: split it, for example with `output=lambda out: out.chunk(2, dim=1)`.
+    Accepted are: entries or attributes `mean` and `log_variance` (or `log_var`, `logvar`); a plain tuple or list of the
+    two, mean first; and one tensor of shape (N, 2D), by itself or alone in what holds it, the means in front of the
+    log-variances. A tensor with more axes does not say which of them holds the two: split it, for example with
+    `output=lambda out: out.chunk(2, dim=1)`. Other names are refused, since a variance or a deviation may be behind
+    them: convert it, for example with `output=lambda o: (o["mean"], o["var"].log())`.
 
     Attributes:
         selection: Which part of the net's return to look at.
@@ -59,19 +61,25 @@ class GaussianReader:
         mean = find(part, "mean")
         if isinstance(mean, Tensor) and log_variance is not None:
             return mean, log_variance
-        if isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(item, Tensor) for item in part):
+        is_plain = isinstance(part, tuple | list) and not hasattr(part, "_fields")
+        if is_plain and len(part) == 2 and all(isinstance(item, Tensor) for item in part):
             return part[0], part[1]
-        if isinstance(part, tuple | list):
+        alone = [part] if isinstance(part, Tensor) else tensors_with_rows(part)
+        if isinstance(mean, Tensor) or log_variance is not None or len(alone) != 1 or not _is_halved(alone[0]):
             raise _unfit(part)
-        tensor = Selection()(part)
-        if tensor.dim() != 2 or tensor.shape[1] % 2 or tensor.shape[1] == 0:
-            raise _unfit(part)
-        first, second = tensor.chunk(2, dim=1)
+        first, second = alone[0].chunk(2, dim=1)
         return first, second
 
 
+def _is_halved(tensor: Tensor) -> bool:
+    """Whether its columns may be means and as many log-variances."""
+    return tensor.dim() == 2 and tensor.shape[1] % 2 == 0 and tensor.shape[1] > 0
+
+
 def _unfit(part: Any) -> NetError:
+    example = "out: out.chunk(2, dim=1)" if isinstance(part, Tensor) else 'o: (o["mean"], o["var"].log())'
     return NetError(
-        "a heteroscedastic net must return (mean, log_variance), a dict of the two, or one tensor of shape (N, 2D), "
-        f"got {describe(part)}; say where they are, for example with output=lambda out: out.chunk(2, dim=1)"
+        "a heteroscedastic net must return (mean, log_variance), a dict of the two named mean and log_variance (or "
+        f"log_var, logvar), or one tensor of shape (N, 2D), got {describe(part)}; say where they are, for example with "
+        f"output=lambda {example}"
     )

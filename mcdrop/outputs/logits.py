@@ -1,12 +1,12 @@
 """What a classifier's outputs mean: from logits or probabilities, wherever the classes lie, to softmax inputs."""
 
-import warnings
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from mcdrop.alerts import alert
+from mcdrop.arguments import check_choice
 from mcdrop.errors import InputError, NetError
 
 __all__ = ["LogitReader", "Outputs", "is_model_output", "put_classes_last"]
@@ -45,17 +45,22 @@ def put_classes_last(tensor: Tensor, class_axis: int) -> Tensor:
     return tensor.movedim(class_axis, -1)
 
 
-@dataclass(frozen=True, slots=True)
 class LogitReader:
-    """Turns a classifier's outputs into softmax inputs.
+    """Turns a classifier's outputs into softmax inputs; a run needs a reader of its own, since it remembers.
 
     A single value per prediction (K = 1) is read as the second of two classes, with logit 0 for the first.
+    Single logits may be positive and sum to 1 by chance, so that it takes all passes and rows to tell them from
+    probabilities: `judge` does, when the run is over.
 
     Attributes:
         outputs: What the net returns.
     """
 
-    outputs: Outputs = "logits"
+    def __init__(self, outputs: Outputs = "logits") -> None:
+        """Say what the net returns."""
+        check_choice("outputs", outputs, Outputs)
+        self.outputs = outputs
+        self._alike: Literal["softmax", "sigmoid", ""] | None = None  # what all outputs so far could be the results of
 
     def __call__(self, values: Tensor) -> Tensor:
         """Read several passes.
@@ -67,23 +72,35 @@ class LogitReader:
             Softmax inputs in that shape, with K = 2 for one value.
 
         Raises:
-            NetError: If logits look like probabilities, or probabilities do not.
+            NetError: If probabilities are none.
         """
         binary = values.shape[-1] == 1
         if self.outputs == "probabilities":
             values = _to_logits(values)
-        elif not binary and _look_like_probabilities(values):
+        elif self._alike != "":
+            self._alike = _alike(values)
+        return torch.cat([torch.zeros_like(values), values], dim=-1) if binary else values
+
+    def judge(self) -> None:
+        """Say what speaks against logits in all that has been read.
+
+        Raises:
+            NetError: If they look like the results of a softmax.
+
+        Warns:
+            UserWarning: If they could be those of a sigmoid.
+        """
+        if self._alike == "softmax":
             raise NetError(
                 "the net's outputs look like probabilities (none negative, rows summing to 1) where logits were "
                 "expected; pass outputs='probabilities' to MCDropout, or return the softmax inputs"
             )
-        elif binary and bool(((values >= 0) & (values <= 1)).all()):
-            warnings.warn(
+        if self._alike == "sigmoid":
+            alert(
                 "all outputs lie in [0, 1] and are read as logits; if the net ends in a sigmoid, pass "
                 "outputs='probabilities' to MCDropout",
-                stacklevel=2,
+                UserWarning,
             )
-        return torch.cat([torch.zeros_like(values), values], dim=-1) if binary else values
 
 
 def _to_logits(probs: Tensor) -> Tensor:
@@ -102,6 +119,10 @@ def _to_logits(probs: Tensor) -> Tensor:
     return values.clamp(min=torch.finfo(torch.float64).tiny).log()
 
 
-def _look_like_probabilities(values: Tensor) -> bool:
+def _alike(values: Tensor) -> Literal["softmax", "sigmoid", ""]:
+    """Return what could have made all of the outputs."""
+    if values.shape[-1] == 1:
+        return "sigmoid" if bool(((values >= 0) & (values <= 1)).all()) else ""
     rounding = max(1e-4, 4 * torch.finfo(values.dtype).eps)  # in half precision they sum to 1 less closely
-    return bool((values >= 0).all()) and bool(((values.double().sum(dim=-1) - 1).abs() < rounding).all())
+    sums = values.double().sum(dim=-1)
+    return "softmax" if bool((values >= 0).all()) and bool(((sums - 1).abs() < rounding).all()) else ""

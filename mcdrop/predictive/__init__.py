@@ -4,7 +4,7 @@ from mcdrop.predictive.classification import ClassificationPredictive
 from mcdrop.predictive.joint import JointReading, Key
 from mcdrop.predictive.reading import Reading
 from mcdrop.predictive.regression import RegressionPredictive
-from mcdrop.predictive.tasks import Task, Tasks, check_task, reading_of
+from mcdrop.predictive.tasks import Task, Tasks, check_class_options, check_task, reading_of
 
 __all__ = [
     "ClassificationPredictive",
@@ -14,6 +14,7 @@ __all__ = [
     "RegressionPredictive",
     "Task",
     "Tasks",
+    "check_class_options",
     "check_task",
     "reading_of",
 ]

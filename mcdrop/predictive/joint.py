@@ -73,7 +73,7 @@ class JointReading(Reading[_JointState, dict[Key, Any]]):
         """Return the prediction of every target, by its key."""
         made = {}
         for number, (key, reading) in enumerate(self._readings.items()):
-            own = dict(known) | {"provenance": {**known["provenance"], "output": key}}
+            own = dict(known) | {"provenance": {**known["provenance"], "task": reading.task, "output": key}}
             parts = [state.parts[number] for state in states]
             made[key] = reading.predictive(parts, None if samples is None else samples[number : number + 1], own)
         return made

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mcdrop.errors import InputError
 from mcdrop.moments import ClassMoments, GaussianMoments, Moments, joined
 from mcdrop.outputs import (
     GaussianReader,
@@ -40,7 +41,13 @@ Result = TypeVar("Result", covariant=True)
 
 
 class Reading(ABC, Generic[State, Result]):
-    """How the net's return is read for one task."""
+    """How the net's return is read for one task, in one run.
+
+    Attributes:
+        task: What the task is called; several have no name.
+    """
+
+    task: ClassVar[str] = ""
 
     @abstractmethod
     def take(self, output: Any) -> Tensor:
@@ -58,12 +65,20 @@ class Reading(ABC, Generic[State, Result]):
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return how likely the truth is under chosen passes; tau is None where the net knows its own noise."""
 
-    @abstractmethod
-    def predictive(self, states: Sequence[State], samples: Sequence[Tensor] | None, known: Known) -> Result:
-        """Return the prediction that the statistics of all batches make.
+    def judge(self) -> None:
+        """Say what the outputs of a whole run tell about the task; nothing by default.
 
         Raises:
-            NetError: If the net's outputs are not finite.
+            NetError: If they are not what they were said to be.
+        """
+        return None
+
+    @abstractmethod
+    def predictive(self, states: Sequence[State], samples: Sequence[Tensor] | None, known: Known) -> Result:
+        """Return the prediction that the statistics of all batches make, once they have been judged.
+
+        Raises:
+            NetError: If the net's outputs are not finite, or not what they were said to be.
         """
 
 
@@ -75,6 +90,7 @@ class RegressionReading(Reading[Moments, RegressionPredictive]):
         selection: Which part of the net's return to look at.
     """
 
+    task: ClassVar[str] = "regression"
     selection: Selection
 
     def take(self, output: Any) -> Tensor:
@@ -107,6 +123,7 @@ class HeteroscedasticReading(Reading[GaussianMoments, RegressionPredictive]):
         reader: Finds the two in the net's return.
     """
 
+    task: ClassVar[str] = "heteroscedastic"
     reader: GaussianReader
 
     def take(self, output: Any) -> Tensor:
@@ -141,9 +158,10 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
         selection: Which part of the net's return to look at.
         logits: What it holds.
         class_axis: Which of its axes holds the classes, rows being axis 0. None: 1, but -1 for the three axes (rows,
-            tokens, classes) of a model output.
+            tokens, classes) of an object with `logits`; three axes of anything else are refused.
     """
 
+    task: ClassVar[str] = "classification"
     selection: Selection
     logits: LogitReader = field(default_factory=LogitReader)
     class_axis: int | None = None
@@ -153,12 +171,25 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
         return require_floating(self.selection(output))
 
     def choose(self, output: Any) -> Tensor:
-        """Return it with the classes last."""
-        tensor, axis = self.take(output), self.class_axis
-        if axis is None:
-            per_token = tensor.dim() == 3 and is_model_output(self.selection.holder(output))
-            axis = -1 if per_token else 1
-        return put_classes_last(tensor, axis)
+        """Return it with the classes last.
+
+        Raises:
+            InputError: If it has three axes and nothing says which of them holds the classes.
+        """
+        tensor = self.take(output)
+        return put_classes_last(
+            tensor, self._usual_axis(tensor, output) if self.class_axis is None else self.class_axis
+        )
+
+    def _usual_axis(self, tensor: Tensor, output: Any) -> int:
+        if tensor.dim() != 3:
+            return 1
+        if is_model_output(self.selection.holder(output)):
+            return -1
+        raise InputError(
+            f"the classes of outputs of shape {tuple(tensor.shape)} may lie on axis 1, as in torch's cross-entropy, or "
+            "on the last one, as in per-token logits; say class_axis=1 or class_axis=-1"
+        )
 
     def summarize(self, passes: Tensor) -> tuple[ClassMoments, tuple[Tensor, ...]]:
         """Return the statistics of the classes; the softmax inputs may be kept."""
@@ -169,10 +200,15 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
         """Return the probability of the true classes."""
         return LogLikelihood.of_labels(self.logits(passes), y)
 
+    def judge(self) -> None:
+        """Refuse logits that look like probabilities, all of them."""
+        self.logits.judge()
+
     def predictive(
         self, states: Sequence[ClassMoments], samples: Sequence[Tensor] | None, known: Known
     ) -> ClassificationPredictive:
         """Return probabilities, votes and entropies."""
+        self.judge()
         probs = joined([s.probs.mean for s in states])
         check_finite(probs)
         return ClassificationPredictive(

@@ -9,7 +9,7 @@ from mcdrop.outputs import GaussianReader, LogitReader, Output, Outputs, Selecti
 from mcdrop.predictive.joint import JointReading
 from mcdrop.predictive.reading import ClassificationReading, HeteroscedasticReading, Reading, RegressionReading
 
-__all__ = ["Task", "Tasks", "check_task", "reading_of"]
+__all__ = ["Task", "Tasks", "check_class_options", "check_task", "reading_of"]
 
 Task = Literal["regression", "classification", "heteroscedastic"]
 """Values, classes, or values and the log-variance of their noise."""
@@ -41,6 +41,30 @@ def check_task(task: Tasks, output: Output) -> None:
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError(f"task must go by places or names of the net's outputs, got {key!r}; such as 0 or 'depth'")
         check_choice(f"task[{key!r}]", one, Task)
+
+
+def check_class_options(task: Tasks, *, outputs: Outputs, class_axis: int | None) -> None:
+    """Refuse options of classification that are none, or that no task has a use for.
+
+    Args:
+        task: The task or tasks.
+        outputs: What a classifier returns.
+        class_axis: Which axis holds the classes, or None.
+
+    Raises:
+        InputError: Saying which.
+    """
+    check_choice("outputs", outputs, Outputs)
+    if isinstance(class_axis, bool) or not (class_axis is None or isinstance(class_axis, int)):
+        raise InputError(f"class_axis must be a whole number, got {class_axis!r}; 1 is usual, -1 for per-token logits")
+    if "classification" in (task.values() if isinstance(task, Mapping) else [task]):
+        return
+    for name, value, default in (("outputs", outputs, "logits"), ("class_axis", class_axis, None)):
+        if value != default:
+            raise InputError(
+                f"{name} must go with task='classification', got {name}={value!r} and task={task!r}; leave it out, or "
+                "name the part of the net's return with output="
+            )
 
 
 def reading_of(task: Tasks, output: Output, *, outputs: Outputs, class_axis: int | None) -> Reading[Any, Any]:

@@ -1,6 +1,6 @@
 """Where noise enters a forward pass: stochastic calls, their interception, and the audit table."""
 
-from mcdrop.sites.declared import declared_rate, declares, silent_rows
+from mcdrop.sites.declared import declared_rate, declares, is_dropout, silent_rows, speaks_of_dropout
 from mcdrop.sites.draws import DrawCall, Law, Level
 from mcdrop.sites.dropouts import DropoutCall, affine_noise
 from mcdrop.sites.interception import Interception, SiteCall
@@ -18,5 +18,7 @@ __all__ = [
     "affine_noise",
     "declared_rate",
     "declares",
+    "is_dropout",
     "silent_rows",
+    "speaks_of_dropout",
 ]

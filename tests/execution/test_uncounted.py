@@ -3,6 +3,7 @@
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -192,3 +193,37 @@ def test_a_net_traced_in_training_mode_samples():
     traced = torch.jit.trace(nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.3)).train(), X, check_trace=False)
     samples = MCDropout(traced).sample(X, passes=200)
     assert 0.2 < (samples == 0).float().mean() < 0.4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: np.random.default_rng(0), lambda: random.Random(0), lambda: torch.Generator().manual_seed(0)],
+    ids=["numpy", "python", "torch"],
+)
+def test_generators_of_the_nets_own_are_noticed_by_what_they_do(make):
+    def forward(self, x):
+        own = self.own
+        if isinstance(own, torch.Generator):
+            return x + torch.poisson(torch.ones_like(x), generator=own)
+        return x + (own.random() if isinstance(own, random.Random) else torch.from_numpy(own.random(tuple(x.shape))))
+
+    net = nn.Sequential(Call(forward), nn.Dropout(0.1))
+    net[0].own = make()
+    model = MCDropout(net)
+    (row,) = [site for site in model.sites(X.double()) if not site.counted]
+    assert row.kind == "a generator or state of its own"
+    with pytest.warns(UncountedDrawsWarning, match="of its own"):
+        samples = model.sample(X.double(), passes=300)
+    assert samples.std(0).min() > 0.2
+    assert torch.equal(samples, model.sample(X.double(), passes=300))
+
+
+def test_draws_that_reach_no_output_move_no_generator_even_with_other_threads():
+    net = nn.Sequential(Call(lambda self, x: x + 0 * torch.poisson(torch.ones(3)).sum()), nn.Dropout(0.1))
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(stop.wait)
+        before = states()
+        MCDropout(net).predict(X, passes=3)
+        stop.set()
+    assert_unmoved(before)

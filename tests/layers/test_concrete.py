@@ -82,7 +82,7 @@ def test_the_gradient_is_that_of_the_expected_loss(p):
 
 def test_extreme_rates_and_draws_stay_finite(monkeypatch):
     layer = ConcreteDropout(eye(3), p=0.5)
-    for logit in (-80.0, 0.0, 20.0, 60.0):
+    for logit in (-200.0, -80.0, 0.0, 20.0, 60.0, 200.0):
         layer.p_logit.data.fill_(logit)
         out = layer(torch.randn(50, 3))
         penalty = layer.regularizer(length_scale=1e-9, n=10)
@@ -95,6 +95,19 @@ def test_extreme_rates_and_draws_stay_finite(monkeypatch):
     torch.testing.assert_close(layer(torch.ones(2, 3)), torch.full((2, 3), 2.0))  # u = 0 is kept
     layer(torch.ones(2, 3)).sum().backward()
     assert layer.p_logit.grad.isfinite()
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        layer.p_logit.data.fill_(200.0)
+        assert layer.to(dtype)(torch.ones(2, 3, dtype=dtype)).isfinite().all()
+
+
+@pytest.mark.parametrize(("logit", "sign"), [(200.0, 1), (-200.0, -1)])
+def test_an_extreme_rate_finds_its_way_back(logit, sign):
+    """The divergence grows on either side, so that its gradient points back from beyond the bounds too."""
+    layer = ConcreteDropout(nn.Linear(4, 4))
+    layer.p_logit.data.fill_(logit)
+    layer.regularizer(length_scale=0.1, n=1).backward()
+    assert layer.p_logit.grad.isfinite()
+    assert layer.p_logit.grad * sign > 0
 
 
 def test_the_rate_is_learned():

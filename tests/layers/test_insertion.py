@@ -161,6 +161,64 @@ def test_a_shared_layer_gets_dropout_once():
     assert dropped[0] is dropped[2]
 
 
+def test_a_shared_layer_may_be_named_by_any_of_its_names():
+    class Aliased(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.l = nn.Linear(3, 3)
+            self.l2 = self.l
+
+    for choice in ("l", "l2", ["l", "l2"], "l*", nn.Linear):
+        dropped = add_dropout(Aliased(), 0.5, where=choice)
+        assert dropped.l is dropped.l2
+        assert len(dropped.l._forward_pre_hooks) == 1
+
+
+class Matrix(nn.Module):
+    """A linear layer of another library, as transformers' Conv1D."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(*shape))
+
+
+@pytest.mark.parametrize("name", ["Embedding", "TokenEmbedding", "RowNorm"])
+def test_by_default_a_matrix_is_a_linear_layer_but_for_embeddings_norms_and_recurrence(name):
+    apart = type(name, (Matrix,), {})
+    net = nn.Sequential(
+        nn.Linear(3, 3), Matrix(3, 3), apart(3, 3), Matrix(3), Matrix(3, 3, 3), nn.Embedding(3, 3),
+        nn.EmbeddingBag(3, 3), nn.LayerNorm((3, 3)), nn.LSTM(3, 3), nn.GRUCell(3, 3), nn.PReLU(),
+        nn.utils.parametrizations.weight_norm(Matrix(3, 3)), nn.Sequential(Matrix(3, 3)),
+    )  # fmt: skip
+    assert where(net, None) == ["1", "11", "12.0"]
+    assert where(nn.Sequential(Matrix(3, 3), Matrix(3, 3)), None) == ["1"]
+
+
+def test_first_is_what_was_registered_first():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.body = nn.Linear(3, 1), nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.head(self.body(x))
+
+    assert where(Backwards(), None) == ["body"]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # the norm is deprecated, and still in nets that people have
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_weights_that_carry_a_graph_are_copied(norm):
+    net = nn.Sequential(nn.Linear(2, 3), norm(nn.Linear(3, 1)))
+    net(torch.ones(4, 2)).sum().backward()
+    dropped = add_dropout(net, 0.5).eval()
+    assert len(dropped[1]._forward_pre_hooks) == 2
+    torch.testing.assert_close(dropped(torch.ones(4, 2)), net.eval()(torch.ones(4, 2)))
+    assert not net[1].weight.is_leaf
+    dropped(torch.ones(4, 2)).sum().backward()
+    assert all(parameter.grad is not None for parameter in dropped.parameters())
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what compiling imports
 def test_a_compiled_net_is_unwrapped():
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
@@ -211,8 +269,12 @@ def test_what_is_inside_a_recurrent_layer_is_refused():
 
 def test_attention_s_projection_is_refused_by_name_and_left_out_by_default():
     net = nn.TransformerEncoderLayer(8, 2, 16)
-    with pytest.raises(InputError, match=r"before self_attn.out_proj: nn.MultiheadAttention reads .*`dropout` of the"):
-        add_dropout(net, 0.5, where=nn.Linear)
+    for choice in ("self_attn.out_proj", ["linear1", "self_attn.out_proj"], "*.out_proj"):
+        with pytest.raises(InputError, match=r"before self_attn.out_proj: nn.MultiheadAttention reads .*`dropout` of"):
+            add_dropout(net, 0.5, where=choice)
+    for choice in (nn.Linear, "*", ("*li*", "*proj"), lambda path, module: isinstance(module, nn.Linear)):
+        assert [path for path in where(net, choice) if path != "norm1"][:2] == ["linear1", "linear2"]
+        assert "self_attn.out_proj" not in where(net, choice)
     assert where(net, None) == ["linear1", "linear2"]
     assert where(net, "linear?") == ["linear1", "linear2"]
     assert where(nn.Sequential(nn.Linear(3, 8), net), None) == ["1.linear1", "1.linear2"]
