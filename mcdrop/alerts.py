@@ -7,13 +7,13 @@ __all__ = ["alert"]
 
 
 def alert(message: str, category: type[Warning]) -> None:
-    """Warn, blaming the first line up the stack that is not mcdrop's.
+    """Warn, blaming the first line up the stack that is neither mcdrop's nor torch's.
 
     Args:
         message: What was expected, what came and what to do.
         category: The kind of warning.
     """
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "mcdrop":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("mcdrop", "torch"):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

@@ -128,7 +128,8 @@ def _attention(
     weights = scores.softmax(-1)
     if attn_mask is not None:  # a query that may look at nothing gets zeros, not NaN
         weights = weights.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
-    return (F.dropout(weights, dropout_p) @ value.to(wide)).to(query.dtype)
+    dropped = F.dropout(weights, dropout_p) if dropout_p > 0 else weights
+    return (dropped @ value.to(wide)).to(query.dtype)
 
 
 def _without_dispatch(function: Any) -> Callable[..., Any]:

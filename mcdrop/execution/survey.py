@@ -15,9 +15,10 @@ from torch import Tensor
 from mcdrop.alerts import alert
 from mcdrop.errors import NetError, RowMaskWarning
 from mcdrop.execution.plan import Plan, Twin
-from mcdrop.execution.record import Passed, Record, find_uncounted, first_record
+from mcdrop.execution.record import Passed, Record, first_record
 from mcdrop.execution.scripted import frozen_rows, live_rows
 from mcdrop.execution.twin import every_module
+from mcdrop.execution.uncounted import find_uncounted
 from mcdrop.execution.waking import Waking, wake
 from mcdrop.inputs import Batch
 from mcdrop.masks import RowLayout

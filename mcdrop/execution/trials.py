@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from mcdrop.errors import NetError
 from mcdrop.execution.plan import Twin
-from mcdrop.execution.record import At, ParameterWriteError, Record, Uncounted, find_uncounted
+from mcdrop.execution.record import At, ParameterWriteError, Record
 from mcdrop.execution.twin import every_module, structural_twin
+from mcdrop.execution.uncounted import Uncounted, find_uncounted
 from mcdrop.rng import reseed, spared
 from mcdrop.sites import Level
 

@@ -375,7 +375,7 @@ def test_modules_with_running_statistics_of_their_own_are_suspects_too():
 
     net = Call(updating)
     net.register_buffer("running_mean", torch.ones(8))
-    with pytest.raises(NoDropoutError, match="stays off.*training mode changes more"):
+    with pytest.raises(NoDropoutError, match=r"stays off.*training mode changes more"):
         MCDropout(net.eval()).predict(X)
     assert torch.equal(net.running_mean, torch.ones(8))
 

@@ -5,7 +5,8 @@ import torch
 from laws import Call
 from torch import nn
 
-from mcdrop.sites import Site, declared_rate, declares, silent_rows
+from mcdrop.layers import add_dropout
+from mcdrop.sites import Site, declared_rate, declares, silent_rows, speaks_of_dropout
 
 
 def holding(name="Holder", **attributes):
@@ -74,3 +75,41 @@ def test_a_rate_of_a_users_module_is_served_by_a_site_within_it():
 def test_paths_are_not_prefixes_of_names():
     net = Call(lambda self, x: x, layer1=holding(dropout=0.1), layer10=nn.Dropout(0.1))
     assert silent(net, live("layer10", 0.1)) == ["layer1"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("dropout", "attention_dropout", "VariationalDropout", "attn_drop", "drop", "drop_prob", "drop_connect"),
+        *(
+            "drop_path",
+            "DropPath",
+            "ConvNextDropPath",
+            "StochasticDepth",
+            "layerdrop",
+            "encoder_layerdrop",
+            "LayerDrop",
+        ),
+        "DropBlock2d",
+    ],
+)
+def test_names_that_speak_of_dropout(name):
+    assert speaks_of_dropout(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["drop_last", "RaindropClassifier", "drop_first", "backdrop", "p", "rate", "layer_block"]
+)
+def test_names_that_do_not(name):
+    assert not speaks_of_dropout(name)
+
+
+def test_whole_numbers_are_no_rates():
+    assert declared_rate(holding(num_dropout_layers=1)) == 0
+
+
+def test_inserted_dropout_is_declared_by_its_hook():
+    net = add_dropout(Call(lambda self, x: x, layer=nn.Linear(3, 3)), 0.2, where="layer")
+    (row,) = silent_rows(dict(net.named_modules()), [])
+    assert (row.module, row.kind, row.rate) == ("layer", "InputDropout", 0.2)
+    assert silent(net, live("layer", 0.2)) == []
