@@ -73,7 +73,7 @@ class MCDropout(Generic[Predictive]):
     The net itself is never changed: passes run on a structural twin that shares its parameters, with every
     dropout call made to sample while the rest stays in eval mode. The masks come from a counter keyed by seed,
     site and pass, so the same seed gives the same draws for any batch size, chunk size and execution strategy,
-    and the global random state is neither read nor moved.
+    and no global random state is moved. Where that cannot be had of a net, as of TorchScript, a warning says so.
 
     Example:
         >>> import torch
@@ -224,8 +224,9 @@ class MCDropout(Generic[Predictive]):
 
         Warns:
             UserWarning: If the single logits of a classifier all lie in [0, 1], as those of a sigmoid do.
-            SilentDropoutWarning: If declared dropout never fires, or a call that is not a module made so has rate 0.
-            RowMaskWarning: If the net calls dropout once per row, so that rows cannot share a mask.
+            SilentDropoutWarning: If dropout that is declared or was found adds no spread.
+            RowMaskWarning: If rows cannot share a mask, or are time steps to the net.
+            UncountedDrawsWarning: If the net draws past the counter, so that a seed holds for one batch size at most.
         """
         check_count("passes", passes, least=2, why="a spread needs two draws")
         passes, reading = int(passes), self._reading()

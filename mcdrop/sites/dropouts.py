@@ -51,7 +51,6 @@ class DropoutCall:
         input: The tensor to drop units of.
         rate: The dropout rate p the call carries, whatever its `training` flag says.
         inplace: Whether the call changes its input.
-        training: The flag the call came with.
     """
 
     func: Callable[..., Any]
@@ -59,7 +58,6 @@ class DropoutCall:
     input: Tensor
     rate: float
     inplace: bool
-    training: bool
 
     @property
     def live(self) -> bool:
@@ -181,7 +179,6 @@ def read_dropout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dr
         input=given["input"],
         rate=rate,
         inplace=bool(given.get("inplace", inplace)),
-        training=bool(given.get("training", given.get("train", True))),
     )
 
 
