@@ -46,27 +46,37 @@ def compare(name: str, net: nn.Module, x: Tensor, passes: int) -> None:
         "train() loop": lambda: train_loop(net, x, passes),
         "loop": lambda: model.predict(x, passes=passes, execution="loop"),
         "auto": lambda: model.predict(x, passes=passes),
+        "thinned": lambda: model.predict(x, passes=passes, execution="thinned"),
     }
     times: dict[str, list[float]] = {label: [] for label in runs}
     for _ in range(REPEATS + 1):
         for label, run in runs.items():
             times[label].append(milliseconds(run, passes))
     medians = {label: statistics.median(values[1:]) for label, values in times.items()}
-    ratios = [a / b for a, b in zip(times["train() loop"][1:], times["auto"][1:], strict=True)]
+    ratios = [median_ratio(times, label) for label in ("auto", "thinned")]
     cells = "  ".join(f"{medians[label]:12.2f}" for label in runs)
-    print(f"{name:32s}  {cells}  {statistics.median(ratios):11.1f}x", flush=True)
+    print(f"{name:32s}  {cells}  " + "  ".join(f"{ratio:11.1f}x" for ratio in ratios), flush=True)
+
+
+def median_ratio(times: dict[str, list[float]], label: str) -> float:
+    """Return the median of the ratios, turn by turn, of the naive loop's time to another's."""
+    return statistics.median(a / b for a, b in zip(times["train() loop"][1:], times[label][1:], strict=True))
 
 
 def main() -> None:
     """Print the table."""
-    print(f"{'case':32s}  {'train() loop':>12s}  {'loop':>12s}  {'auto':>12s}  {'speed-up':>12s}")
+    labels = ("train() loop", "loop", "auto", "thinned", "auto is", "thinned is")
+    print(f"{'case':32s}  " + "  ".join(f"{label:>12s}" for label in labels))
     grid = torch.linspace(-1.72, 3.5, 523)[:, None]
     images = torch.rand(12, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    many = torch.rand(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     photos = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     compare("CO2 net 5x1024, N=523", co2_mlp(), grid, 20)
+    compare("CO2 net 5x1024, p=0.5", co2_mlp(p=0.5), grid, 20)
     compare("CO2 net 4x256, N=523", co2_mlp(hidden=(256,) * 4, p=0.1), grid, 200)
     compare("MLP 800-800, N=12", mlp(), images, 200)
     compare("LeNet, N=12", lenet(), images, 100)
+    compare("LeNet, N=1000", lenet(), many, 5)
     compare("conv net, dropout in head, N=64", head_only(), photos, 50)
 
 

@@ -15,6 +15,7 @@ from mcdrop.execution.audit import require_noise
 from mcdrop.execution.noise import Masks, NoiseSource
 from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
 from mcdrop.execution.survey import PROBE_ROWS, survey
+from mcdrop.execution.thinning import make_thinned
 from mcdrop.execution.twin import make_twin
 from mcdrop.inputs import Batch, Stream
 from mcdrop.outputs import one_tensor
@@ -83,11 +84,13 @@ class Run:
         self._passes, self._execution, self._chunk_size, self._progress = passes, execution, chunk_size, progress
         self._stream = stream
         self._twin = make_twin(net, choose)
-        plan = survey(self._twin, next(stream.first.split(batch_size or PROBE_ROWS)))
+        block = next(stream.first.split(batch_size or PROBE_ROWS))
+        plan = survey(self._twin, block)
         require_noise(self._twin.module, plan, masks)
         self.sites = plan.sites
         self._noise = NoiseSource(plan, check_seed(seed), masks)
         self._batch_size = batch_size or default_batch_size(plan)
+        self._thinned = make_thinned(self._twin, plan, block) if execution == "thinned" else None
         self._trailing: torch.Size | None = None
 
     def samples(self) -> Tensor:
@@ -177,6 +180,7 @@ class Run:
             passes=self._passes,
             execution=self._execution,
             chunk_size=self._chunk_size,
+            thinned=self._thinned,
         ):
             yield output  # who takes it may know its parts, and say what changed in plainer words
             if self._trailing not in (None, output.shape[2:]):

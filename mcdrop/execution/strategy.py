@@ -5,6 +5,7 @@ The rules depend on shapes alone, never on a clock, so that the same call always
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,13 +15,14 @@ from mcdrop.errors import ExecutionError
 from mcdrop.execution.loop import run_loop
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import Plan, Twin, run_net
+from mcdrop.execution.thinning import Thinned
 from mcdrop.execution.vectorized import run_vectorized
 from mcdrop.inputs import Batch
 
 __all__ = ["Execution", "default_batch_size", "default_chunk_size", "run_passes"]
 
-Execution = Literal["auto", "loop", "vectorized"]
-"""How passes run; "auto" prefers vectorized and falls back to the loop."""
+Execution = Literal["auto", "loop", "vectorized", "thinned"]
+"""How passes run; "auto" prefers vectorized and falls back to the loop. Thinned runs where it is asked for by name."""
 
 _CACHE_BYTES = 6 * 2**20  # the widest tensor of a chunk should stay near the caches: measured best at 4 to 8 MiB
 _MASK_BYTES = 9  # of one unit while it is drawn: a word, a flag and a float
@@ -62,6 +64,7 @@ def run_passes(
     passes: int,
     execution: Execution,
     chunk_size: int | None,
+    thinned: Thinned | None = None,
 ) -> Iterator[Tensor]:
     """Run all passes of one batch, chunk by chunk.
 
@@ -72,6 +75,7 @@ def run_passes(
         passes: Number of passes T.
         execution: The strategy.
         chunk_size: Passes side by side, or None to let the shapes decide.
+        thinned: The traced net, for thinned execution.
 
     Yields:
         The outputs of the next passes, shape (C, n, ...).
@@ -81,7 +85,7 @@ def run_passes(
         NetError: If the net refuses the inputs or returns something unusable.
     """
     chunk = chunk_size or default_chunk_size(noise.plan, batch.size, independent=noise.masks == "independent")
-    run = _pick(twin, noise.plan, execution, min(chunk, passes))
+    run = _pick(twin, noise.plan, execution, min(chunk, passes)) if thinned is None else partial(_run_thinned, thinned)
     for first in range(0, passes, chunk):
         numbers = range(first, min(first + chunk, passes))
         try:
@@ -99,6 +103,11 @@ def _pick(twin: Twin, plan: Plan, execution: Execution, chunk: int) -> Callable[
     if execution == "loop" or (execution == "auto" and (chunk == 1 or plan.uncounted or _is_watched(twin))):
         return run_loop
     return run_vectorized
+
+
+def _run_thinned(thinned: Thinned, twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
+    """Run passes of a net that was traced beforehand; the twin is in it."""
+    return thinned.run(batch, noise=noise, passes=passes)
 
 
 def _is_watched(twin: Twin) -> bool:

@@ -1,0 +1,208 @@
+r"""Linear and convolutional layers on live units: $y_O = s\,W_{OI}\,x_I + b_O$.
+
+I are the live inputs, O the outputs that a site to come keeps, and s the scale of the inputs. A pass can run such a
+layer on slices of its weights (thin), or share one product over full weights with the others of its chunk (stacked).
+Which is faster follows from the shapes. Counted in multiplications, n rows through a layer of U inputs and K outputs,
+of which the shares a and b live, cost
+
+- thin: $a b\,U K (n + h + g) + c$, where h = 12 is what reading a weight costs, g what slicing it does (37 where both
+  of its axes are sliced, 5 where one is) and c what a handful of calls does;
+- stacked over C passes: $U K (n + h / C) + 15 n U$, the last for the zeros of the inputs;
+- with the weights masked, for inputs that no pass changes: $U K (n + 20)$.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from mcdrop.execution.thinning.values import Each, Keep, Masked, Noisy, Packed, full_shape, of_passes
+
+__all__ = ["Layer", "Prefer", "read_layer"]
+
+Prefer = Literal["cheapest", "thin"]
+"""How a layer runs: as its shapes suggest, or on slices wherever that is possible."""
+
+_READING, _SLICING_BOTH, _SLICING_ONE = 12.0, 37.0, 5.0  # in multiplications; measured from 12 to 1,000 rows
+_GATHERING = 26.0  # a live input
+_MASKING_WEIGHT, _ZEROING = 20.0, 15.0
+_CALLS = 4e6
+_MARGIN = 1.15  # what is gained on paper is lost in many small calls
+_NEW_SHAPE = 3e7  # multiplications in the time a convolution takes to prepare for numbers of channels it has not met
+
+
+@dataclass(eq=False, slots=True)
+class Layer:
+    """A layer whose weights may be sliced.
+
+    Attributes:
+        weight: Shape (outputs, inputs, ...).
+        bias: Shape (outputs,), or None.
+        convolve: The convolution, given inputs, weight and bias; None for a linear layer.
+        outer: Number of the site that drops this layer's outputs, if nothing else reads them.
+        reads_live: Whether a site's units reach this layer as zeros.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    convolve: Any = None
+    outer: int | None = None
+    reads_live: bool = False
+    _turned: Tensor | None = field(default=None, init=False)
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether there is anything to slice."""
+        return self.reads_live or self.outer is not None
+
+    def __call__(self, value: Noisy, keeps: dict[int, Keep], prefer: Prefer) -> Noisy:
+        """Apply to all passes of a chunk.
+
+        Args:
+            value: The inputs.
+            keeps: What the sites keep in these passes.
+            prefer: How to run.
+        """
+        inner = value.keep if isinstance(value, Masked | Packed) and value.keep.is_usable else None
+        outer = keeps.get(-1 if self.outer is None else self.outer)
+        if outer is not None and not (outer.is_usable and outer.units == len(self.weight)):
+            outer = None
+        shape = full_shape(value)
+        if shape is None or len(shape) != self.weight.dim() or shape[1] != self.weight.shape[1]:
+            return Each(self._stacked(of_passes(value)))
+        if isinstance(value, Masked) and not value.differs and self._masks_weights(shape[0], value):
+            return self._shared(value)
+        passes = len(value.values if isinstance(value, Each) else value.keep.counts)
+        if (inner or outer) and self._is_thin(shape, passes, inner, outer, prefer):
+            return self._thin(value, inner, outer, passes)
+        return Each(self._stacked(of_passes(value)))
+
+    def _is_thin(
+        self, shape: Sequence[int], passes: int, inner: Keep | None, outer: Keep | None, prefer: Prefer
+    ) -> bool:
+        if prefer == "thin":
+            return True
+        share = (inner.share if inner else 1.0) * (outer.share if outer else 1.0)
+        rows, weights = shape[0], self.weight.numel()
+        if self.convolve is not None:  # strides make it fewer places, but as many for both ways
+            return (1 - share) * rows * prod(shape[2:]) * weights > _NEW_SHAPE
+        slicing = _SLICING_BOTH if inner and outer else _SLICING_ONE
+        thin = share * weights * (rows + _READING + slicing) + _CALLS
+        return _MARGIN * thin < weights * (rows + _READING / passes) + (_ZEROING * rows * shape[1] if inner else 0.0)
+
+    def _masks_weights(self, rows: int, value: Masked) -> bool:
+        """Whether masking the weights of all passes, for one product with the inputs, beats the other two ways."""
+        if self.convolve is not None:
+            return False
+        outputs, share = len(self.weight), value.keep.share
+        shared = outputs * (rows + _MASKING_WEIGHT)
+        thin = share * outputs * (rows + _READING + _SLICING_ONE) + share * rows * _GATHERING
+        return shared < min(thin, outputs * rows + rows * _ZEROING)
+
+    def _shared(self, value: Masked) -> Each:
+        weights = self.weight * value.factor().flatten(2)
+        product = torch.unflatten(F.linear(value.tensor, weights.flatten(0, 1)), 1, weights.shape[:2]).movedim(1, 0)
+        return Each(product if self.bias is None else product + self.bias)
+
+    def _stacked(self, inputs: Tensor) -> Tensor:
+        if self.convolve is None:
+            return F.linear(inputs, self.weight, self.bias)
+        return torch.unflatten(self.convolve(inputs.flatten(0, 1), self.weight, self.bias), 0, inputs.shape[:2])
+
+    def _thin(self, value: Noisy, inner: Keep | None, outer: Keep | None, passes: int) -> Noisy:
+        if isinstance(value, Masked):
+            value = value.pack() if inner else Each(of_passes(value))
+        if isinstance(value, Packed) and inner is None:
+            value = Each(of_passes(value))
+        packed = value if isinstance(value, Packed) else None
+        inputs = packed.parts if packed else value.values  # type: ignore[union-attr]
+        scale, block = (packed.scale, packed.block) if packed else (1.0, 1)
+        parts = []
+        for number in range(passes):
+            rows = outer.chosen(number) if outer else None
+            weight = self._slice(rows, packed.keep if packed else None, number, block)
+            bias = self.bias if rows is None or self.bias is None else self.bias.index_select(0, rows)
+            parts.append(self._product(inputs[number], weight, bias, scale))
+        return Each(parts) if outer is None else Packed(parts, outer, ahead=True)
+
+    def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+        if self.convolve is not None:
+            output: Tensor = self.convolve(inputs, weight if scale == 1 else weight * scale, bias)
+            return output
+        if bias is None:
+            return torch.mm(inputs, weight.t()) if scale == 1 else torch.mm(inputs, weight.t()) * scale
+        return torch.addmm(bias, inputs, weight.t(), alpha=scale)
+
+    def _slice(self, rows: Tensor | None, inner: Keep | None, number: int, block: int) -> Tensor:
+        """Return the weights between chosen units, as (outputs, inputs, ...); those of dropped inputs are 0."""
+        if inner is None:
+            return self.weight if rows is None else self.weight.index_select(0, rows)
+        columns = inner.chosen(number)
+        if rows is None and self.convolve is None:
+            weight = self._columns(columns, block)
+        else:
+            weight = self.weight if rows is None else self.weight.index_select(0, rows)
+            if self.convolve is None and block == 1:
+                weight = weight.gather(1, columns.expand(len(weight), -1))  # several times faster than index_select
+            elif self.convolve is None:
+                weight = torch.unflatten(weight, 1, (-1, block)).index_select(1, columns).flatten(1)
+            else:
+                weight = weight.index_select(1, columns)
+        if inner.counts[number] < len(columns):
+            weight[:, inner.counts[number] * block :] = 0
+        return weight
+
+    def _columns(self, columns: Tensor, block: int) -> Tensor:
+        """Return columns of the weights, as rows of the transposed ones: else they'd be read one number at a time."""
+        if self._turned is None:
+            self._turned = self.weight.t().contiguous()
+        if block == 1:
+            return self._turned.index_select(0, columns).t()
+        return torch.unflatten(self._turned, 0, (-1, block)).index_select(0, columns).flatten(0, 1).t()
+
+
+def read_layer(node: fx.Node, module: nn.Module | None, rank: int) -> Layer | None:
+    """Read a node that is a linear layer, or a convolution in one group.
+
+    Args:
+        node: The node; its one tensor comes first.
+        module: The module it calls, if it calls one.
+        rank: Number of axes of that tensor.
+
+    Returns:
+        The layer, or None where a node is nothing of the kind.
+    """
+    if module is None or len(node.args) != 1 or node.kwargs:
+        return None
+    forward = type(module).forward
+    if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
+        return Layer(module.weight.detach(), None if module.bias is None else module.bias.detach())
+    for kind, (function, axes) in _CONVOLUTIONS.items():
+        if isinstance(module, kind) and forward is kind.forward:
+            if module.groups != 1 or module.padding_mode != "zeros" or rank != axes + 2:
+                return None
+            bias = None if module.bias is None else module.bias.detach()
+            return Layer(module.weight.detach(), bias, _Convolution(function, module))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Convolution:
+    function: Any
+    module: Any
+
+    def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        module = self.module
+        output: Tensor = self.function(inputs, weight, bias, module.stride, module.padding, module.dilation, 1)
+        return output
+
+
+_CONVOLUTIONS: dict[Any, tuple[Any, int]] = {
+    nn.Conv1d: (F.conv1d, 1),
+    nn.Conv2d: (F.conv2d, 2),
+    nn.Conv3d: (F.conv3d, 3),
+}
