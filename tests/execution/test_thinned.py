@@ -338,7 +338,7 @@ def test_hooks_are_refused():
 
 def test_dropout_inside_a_fused_layer_is_refused():
     net = nn.Sequential(nn.Linear(4, 4), nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)).eval()
-    refuses(Case(net, randn(3, 5, 4)), "its graph shows 0 dropout calls, of which 4 fired")
+    refuses(Case(net, randn(3, 5, 4)), "its graph shows 0 dropout calls where 4 fired")
 
 
 def test_random_draws_are_refused():
@@ -360,7 +360,7 @@ def test_a_trace_that_gives_other_numbers_is_refused():
         h = F.dropout(self.layer(x), 0.5)
         return h if isinstance(x, torch.Tensor) else h + 1
 
-    refuses(Case(with_weights(Call(forward, layer=nn.Linear(3, 4))), randn(4, 3)), "differs from one of the loop")
+    refuses(Case(with_weights(Call(forward, layer=nn.Linear(3, 4))), randn(4, 3)), "differ from those of the loop")
 
 
 def test_a_net_that_keeps_what_it_saw_is_refused_and_left_as_it_was():
@@ -437,3 +437,69 @@ def test_what_cannot_run_thinned_says_so_and_what_to_do():
     gated = Call(lambda self, x: self.attend(x, x, x)[0], attend=attention).eval()
     with pytest.raises(ExecutionError, match="thinned execution cannot run this net"):
         MCDropout(gated).predict(torch.ones(3, 2, 4), passes=2, execution="thinned")
+
+
+@pytest.mark.parametrize("sizes", [(3, 40), (40, 3)])
+def test_batches_of_another_size_are_refused(sizes):
+    net = nn.Sequential(
+        nn.Conv1d(1, 8, 1), nn.Dropout1d(0.3), nn.Conv1d(8, 8, 3), nn.ReLU(), nn.Dropout(0.5),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 1),
+    )  # fmt: skip
+    batches = [torch.ones(2, 1, size) for size in sizes]
+    with pytest.raises(ExecutionError, match="differ in form from batch to batch"):
+        MCDropout(net).predict(batches, passes=3, execution="thinned")
+
+
+def test_a_forward_that_was_replaced_is_refused():
+    net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    base = net[2]
+    base.forward = lambda x: F.linear(x, base.weight, base.bias) + 0.05 * x
+    with pytest.raises(ExecutionError, match="the forward of its module 2 was replaced"):
+        MCDropout(net).predict(torch.ones(3, 3), passes=3, execution="thinned")
+
+
+def test_a_convolution_of_ones_own_runs_whole():
+    class Louder(nn.Conv2d):
+        def _conv_forward(self, x, weight, bias):
+            return super()._conv_forward(x, 1.2 * weight, bias)
+
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Dropout2d(0.5), Louder(8, 4, 3), nn.Dropout2d(0.3), nn.Flatten())
+    model, x = MCDropout(with_weights(net)), randn(3, 1, 6, 6)
+    thinned = model.sample(x, passes=6, execution="thinned")
+    torch.testing.assert_close(thinned, model.sample(x, passes=6, execution="loop"), rtol=1e-5, atol=1e-5)
+
+
+def test_settings_in_lists_and_shapes_asked_for_by_name_are_read():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.drop = nn.Conv2d(1, 4, 3), nn.Dropout2d(0.5)
+            self.pool, self.last = nn.MaxPool2d([2, 2]), nn.Linear(16, 2)
+
+        def forward(self, x):
+            h = self.pool(self.drop(self.conv(x)))
+            return self.last(h.view(h.size(dim=0), -1))
+
+    model, x = MCDropout(with_weights(Net())), randn(3, 1, 6, 6)
+    thinned = model.sample(x, passes=6, execution="thinned")
+    torch.testing.assert_close(thinned, model.sample(x, passes=6, execution="loop"), rtol=1e-5, atol=1e-5)
+
+
+@torch.fx.wrap
+def doubled_in_place(x):
+    return x.mul_(2.0)
+
+
+def test_inputs_that_a_net_writes_to_stay_as_they_are():
+    def forward(self, x):
+        return self.last(F.dropout(self.first(doubled_in_place(x)), 0.5))
+
+    net = Call(forward, first=nn.Linear(3, 8), last=nn.Linear(8, 2))
+    x = torch.ones(4, 3)
+    model = MCDropout(with_weights(net))
+    try:
+        thinned = model.sample(x, passes=4, execution="thinned")
+        torch.testing.assert_close(thinned, model.sample(x, passes=4, execution="loop"), rtol=1e-5, atol=1e-5)
+    except ExecutionError:
+        pass
+    assert torch.equal(x, torch.ones(4, 3))

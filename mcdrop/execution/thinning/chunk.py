@@ -74,7 +74,8 @@ class Chunk:
             return action(given, self._keeps, self._prefer)
         if action is not None:
             return action(given, self._memo)
-        return self._shape(step, given) or self._other(step)
+        answer = None if step.node.kwargs else self._shape(step, given)
+        return self._other(step) if answer is None else answer
 
     def _is_tensor(self, node: fx.Node) -> bool:
         return full_shape(self._values[node]) is not None

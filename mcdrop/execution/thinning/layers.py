@@ -182,7 +182,7 @@ def read_layer(node: fx.Node, module: nn.Module | None, rank: int) -> Layer | No
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
         return Layer(module.weight.detach(), None if module.bias is None else module.bias.detach())
     for kind, (function, axes) in _CONVOLUTIONS.items():
-        if isinstance(module, kind) and forward is kind.forward:
+        if isinstance(module, kind) and forward is kind.forward and type(module)._conv_forward is kind._conv_forward:
             if module.groups != 1 or module.padding_mode != "zeros" or rank != axes + 2:
                 return None
             bias = None if module.bias is None else module.bias.detach()

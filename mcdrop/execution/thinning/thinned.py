@@ -1,7 +1,8 @@
 """Passes on thinned networks: dropped units are sliced out of the weights before the products are taken.
 
 Only masks that all rows share can be sliced out. What cannot be sliced is multiplied by its mask, as in the loop; what
-no mask reaches is computed once for a batch.
+no mask reaches is computed once for a batch. A unit that is left out counts as 0 even where it is not finite, while the
+loop's 0 * NaN is NaN.
 
 References:
     Srivastava, N. et al. (2014). Dropout: A Simple Way to Prevent Neural Networks from Overfitting. JMLR 15
@@ -28,12 +29,12 @@ __all__ = ["Thinned", "make_thinned", "run_thinned"]
 
 
 def make_thinned(twin: Twin, plan: Plan, batch: Batch) -> "Thinned":
-    """Trace a net, plan which units can be left out of which layers, and try that on one pass.
+    """Trace a net, plan which units can be left out of which layers, and try that on a few passes.
 
     Args:
         twin: The structural twin and what to predict of its output.
         plan: What the survey found.
-        batch: Rows of the kind that are to be predicted; two of them are run.
+        batch: Rows of the kind that are to be predicted; eight of them are run.
 
     Returns:
         What runs the passes.
@@ -44,8 +45,8 @@ def make_thinned(twin: Twin, plan: Plan, batch: Batch) -> "Thinned":
     errors: list[Exception] = []
     for is_whole in (False, True):  # a net for one batch size takes nothing less than a whole batch
         try:
-            rows = batch if is_whole else batch.repeated(2)
-            thinned = Thinned(twin, make_program(twin.module, plan, Form(rows)))
+            rows = batch if is_whole else batch.repeated(8)
+            thinned = Thinned(twin, make_program(twin.module, plan, Form(rows.cloned())), writes=plan.mutates_inputs)
             _compare(thinned, plan, rows)
         except Exception as error:  # whatever a user's net may raise
             errors.append(error)
@@ -78,15 +79,16 @@ def run_thinned(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) 
 class Thinned:
     """A traced net that runs passes on live units; it holds the weights as they were when it was made."""
 
-    def __init__(self, twin: Twin, program: Program, *, prefer: Prefer = "cheapest") -> None:
+    def __init__(self, twin: Twin, program: Program, *, writes: bool = False, prefer: Prefer = "cheapest") -> None:
         """Take a net's program.
 
         Args:
             twin: The structural twin and what to predict of its output.
             program: The steps that it was traced to.
+            writes: Whether the net may write into its inputs, so that it needs some of its own.
             prefer: How layers run.
         """
-        self._twin, self._program, self._prefer = twin, program, prefer
+        self._twin, self._program, self._writes, self._prefer = twin, program, writes, prefer
         self._kept: tuple[Batch, dict[fx.Node, Any], dict[Any, Any]] | None = None
 
     @property
@@ -96,7 +98,7 @@ class Thinned:
 
     def thinnest(self) -> "Thinned":
         """Return the same net with every layer sliced wherever that is possible, faster or not."""
-        return Thinned(self._twin, self._program, prefer="thin")
+        return Thinned(self._twin, self._program, writes=self._writes, prefer="thin")
 
     def run(self, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
         """Run passes; what comes before the first site is kept until another batch comes.
@@ -129,7 +131,7 @@ class Thinned:
         kept = self._kept  # read once: another thread may run another batch
         if kept is not None and kept[0] is batch:
             return kept[1], kept[2]
-        form = Form(batch)
+        form = Form(batch.cloned() if self._writes else batch)
         if not form.matches(self._program.form):
             raise refusal("its inputs differ in form from batch to batch")
         self._kept = kept = None  # gives memory back before more is taken
@@ -160,11 +162,17 @@ class Thinned:
 
 
 def _compare(thinned: Thinned, plan: Plan, batch: Batch) -> None:
-    """Hold one pass, every layer sliced, against the loop."""
+    """Hold a few passes, every layer sliced, against the loop: within rounding of their size, and of their spread."""
     noise = NoiseSource(plan, 0, "shared")
-    mine = thinned.thinnest().run(batch, noise=noise, passes=range(1))
-    theirs = run_loop(thinned._twin, batch, noise=noise, passes=range(1))
-    limit = 16 * torch.finfo(theirs.dtype).eps ** 0.75 if theirs.is_floating_point() else 0.0
-    size = float(theirs.abs().amax().nan_to_num()) if theirs.numel() else 0.0
-    if mine.shape != theirs.shape or not torch.allclose(mine, theirs, rtol=0, atol=limit * size, equal_nan=True):
-        raise refusal("a pass on thinned networks differs from one of the loop")
+    mine = thinned.thinnest().run(batch.cloned(), noise=noise, passes=range(3))
+    theirs = run_loop(thinned._twin, batch.cloned(), noise=noise, passes=range(3))
+    if mine.shape == theirs.shape and theirs.is_floating_point():
+        fine = torch.finfo(theirs.dtype).eps < 1e-5
+        wide, size = theirs.double(), float(theirs.double().abs().nan_to_num().amax()) if theirs.numel() else 0.0
+        spread = float((wide - wide.nanmean()).abs().nan_to_num().amax()) if theirs.numel() else 0.0
+        limit = (64 if fine else 4) * torch.finfo(theirs.dtype).eps * size + (1e-4 if fine else 0.02) * spread
+        if torch.allclose(mine.double(), wide, rtol=0, atol=limit, equal_nan=True):
+            return
+    elif torch.equal(mine, theirs):
+        return
+    raise refusal("passes on thinned networks differ from those of the loop")

@@ -39,7 +39,7 @@ class Form:
         """Take a batch apart."""
         leaves, self.spec = _leaves(batch)
         self.tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        self.rest = [leaf.dim() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        self.rest = [tuple(leaf.shape[1:]) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         self._places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
     def matches(self, other: "Form") -> bool:
@@ -76,6 +76,8 @@ class _Tracer(fx.Tracer):
         self, root_fn: Any, is_module: bool, concrete_args: Any = None
     ) -> tuple[Callable[..., Any], list[Any]]:
         root, form = self.root, self._form
+        if hasattr(fx._symbolic_trace, "_is_fx_tracing_flag"):  # it would stop compiled nets in other threads, too
+            fx._symbolic_trace._is_fx_tracing_flag = False
         inputs = [self.create_proxy("placeholder", f"input_{n}", (), {}) for n in range(len(form.tensors))]
 
         def call(*values: Any) -> Any:
@@ -108,6 +110,8 @@ def trace(net: nn.Module, form: Form) -> fx.Graph:
         net: The structural twin.
         form: Form of its inputs.
 
+    The forward runs once with stand-ins for tensors; what it puts into lists or globals of its own stays there.
+
     Returns:
         The graph; its placeholders stand for the tensors of the inputs, in order.
 
@@ -118,6 +122,10 @@ def trace(net: nn.Module, form: Form) -> fx.Graph:
     for path, module in net.named_modules():
         if module._forward_hooks or module._forward_pre_hooks or watched:
             raise refusal(f"hooks watch its module {path or '(net)'}, and must see whole tensors")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise refusal(f"its module {path or '(net)'} is TorchScript")
+        if "forward" in vars(module):
+            raise refusal(f"the forward of its module {path or '(net)'} was replaced")
     alone = threading.active_count() == 1  # draws of another thread must not be turned back
     before = _state(net)
     try:
@@ -188,7 +196,7 @@ def match_sites(graph: fx.Graph, net: nn.Module, plan: Plan) -> dict[fx.Node, tu
     traced = [(call.kind, call.rate) for _, call in calls]
     fired = [(site.kind, site.rate) for site in plan.fired]
     if traced != fired:
-        raise refusal(f"its graph shows {len(traced)} dropout calls, of which {len(fired)} fired, or others than fired")
+        raise refusal(f"its graph shows {len(traced)} dropout calls where {len(fired)} fired, or others than those")
     matched = {}
     for (node, call), site in zip(calls, plan.fired, strict=True):
         if call.kind == "native_dropout" or (node.op == "call_module" and node.target != site.module):

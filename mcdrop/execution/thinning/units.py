@@ -173,11 +173,12 @@ def _flattens(args: tuple[Any, ...], kwargs: dict[str, Any], rank: int) -> bool:
 
 def _fast_pool(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """Return max-pooling as a maximum of shifted images, for what the CPU's own kernel is several times slower at."""
-    if type(module) is not nn.MaxPool2d or module.padding not in (0, (0, 0)) or module.dilation not in (1, (1, 1)):
+    if type(module) is not nn.MaxPool2d:
         return None
-    pairs = [pair if isinstance(pair, tuple) else (pair, pair) for pair in (module.kernel_size, module.stride)]
-    (high, wide), (down, across) = pairs
-    if module.ceil_mode or max(high, wide) > 3:
+    settings = (module.kernel_size, module.stride, module.padding, module.dilation)
+    pairs = [tuple(pair) if isinstance(pair, tuple | list) else (pair, pair) for pair in settings]
+    (high, wide), (down, across), padding, dilation = pairs
+    if module.ceil_mode or max(high, wide) > 3 or padding != (0, 0) or dilation != (1, 1):
         return None
     return partial(_shifted_maximum, module, steps=((2, high, down), (3, wide, across)))
 
