@@ -495,7 +495,7 @@ def test_signatures_are_pinned():
     assert str(inspect.signature(MCDropout.predict)) == (
         "(self, x: Any, *, passes: int = 100, seed: int = 0, masks: Literal['shared', 'independent'] = 'shared', "
         "batch_size: int | None = None, keep_samples: bool = False, "
-        "execution: Literal['auto', 'loop', 'vectorized'] = 'auto', chunk_size: int | None = None, "
+        "execution: Literal['auto', 'loop', 'vectorized', 'thinned'] = 'auto', chunk_size: int | None = None, "
         "progress: bool | str = False) -> ~Predictive"
     )
     predict, sample = (inspect.signature(method).parameters for method in (MCDropout.predict, MCDropout.sample))
