@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mcdrop.sites import Site
+from mcdrop.sites import Site, is_within
 
 __all__ = ["frozen_rows", "live_rows"]
 
@@ -22,7 +22,7 @@ def live_rows(net: nn.Module, path: str) -> list[Site]:
     """
     rows = []
     for name, module in _outermost(net):
-        if name == path or not path or name.startswith(path + "."):
+        if is_within(name, path):
             nodes = [(kind, rate) for kind, rate, training in _nodes(module) if training is not False]
             rows += [_row(name, kind, rate, counted=False) for kind, rate in nodes]
             rows += [] if nodes else [_row(name, "TorchScript", None, counted=False)]
@@ -47,13 +47,9 @@ def _row(path: str, kind: str, rate: float | None, **known: Any) -> Site:
 def _outermost(net: nn.Module) -> Iterator[tuple[str, Any]]:
     inside: list[str] = []
     for name, module in net.named_modules():
-        if isinstance(module, torch.jit.ScriptModule) and not any(_is_within(name, outer) for outer in inside):
+        if isinstance(module, torch.jit.ScriptModule) and not any(is_within(name, outer) for outer in inside):
             inside.append(name)
             yield name, module
-
-
-def _is_within(inner: str, outer: str) -> bool:
-    return not outer or inner.startswith(outer + ".")
 
 
 def _nodes(module: Any) -> Iterator[tuple[str, float | None, bool | None]]:

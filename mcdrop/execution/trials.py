@@ -135,7 +135,9 @@ class Trials:
         if self.others is None and not self.is_moved:
             given = self.record.given
             try:
-                record = Record(self._copy(frozenset()), given.map(_moved, start=0, size=given.size))
+                record = Record(
+                    self._copy(frozenset()), given.map(_moved, start=0, size=given.size), guarded=self.record.guarded
+                )
                 self.others = Trials(self.twin, record, is_moved=True)
             except NetError:
                 self.is_moved = True

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mcdrop.sites.table import Site
 
-__all__ = ["declared_rate", "declares", "is_dropout", "silent_rows", "speaks_of_dropout"]
+__all__ = ["declared_rate", "declares", "is_dropout", "is_within", "silent_rows", "speaks_of_dropout"]
 
 _WORDS = re.compile(
     r"drop_?out|drop_?(path|connect|block)|(layer|patch|token|head|feature)_?drop|drop_?(prob|rate|p|token|head|layer)s?$"
@@ -74,7 +74,7 @@ def _is_served(path: str, module: nn.Module, live: list[Site]) -> bool:
         mine = {declared_rate(module)} if isinstance(module, nn.modules.dropout._DropoutNd) else set()
         return bool(path) and any(site.module == path.rpartition(".")[0] and site.rate in mine for site in live)
     rates = {None, *_rates(module)}
-    near = (site for site in live if _is_within(site.module, path) or site.module == path.rpartition(".")[0])
+    near = (site for site in live if is_within(site.module, path) or site.module == path.rpartition(".")[0])
     return any(site.rate in rates or not site.counted for site in near)
 
 
@@ -88,7 +88,8 @@ def _dropping_hooks(module: nn.Module) -> list[Any]:
     return [hook for hook in module._forward_pre_hooks.values() if speaks_of_dropout(type(hook).__name__)]
 
 
-def _is_within(inner: str, outer: str) -> bool:
+def is_within(inner: str, outer: str) -> bool:
+    """Whether a path is that of a module or of one inside it."""
     return inner == outer or not outer or inner.startswith(outer + ".")
 
 

@@ -16,7 +16,7 @@ from mcdrop import ExecutionError, MCDropout
 from mcdrop.execution import make_twin, survey
 from mcdrop.execution.loop import run_loop
 from mcdrop.execution.noise import NoiseSource
-from mcdrop.execution.thinning import make_thinned, run_thinned
+from mcdrop.execution.thinning import make_thinned
 from mcdrop.execution.thinning.layers import Layer
 from mcdrop.inputs import Batch
 from mcdrop.networks import co2_mlp, lenet, mlp
@@ -321,7 +321,7 @@ def test_neither_net_nor_inputs_nor_generators_are_touched():
 
 def refuses(case, match):
     with pytest.raises(ExecutionError, match=match) as caught:
-        run_thinned(case.twin, case.batch, noise=case.noise, passes=range(2))
+        make_thinned(case.twin, case.noise.plan, case.batch).run(case.batch, noise=case.noise, passes=range(2))
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("use execution='vectorized' or 'loop', or 'auto' to fall back to them")
 
@@ -408,7 +408,7 @@ def test_other_threads_run_their_nets_while_one_is_traced():
 
 def test_run_thinned_needs_no_preparation():
     case = Case(NETS["lenet"].build(), randn(4, 1, 12, 12))
-    out = run_thinned(case.twin, case.batch, noise=case.noise, passes=range(3, 8))
+    out = make_thinned(case.twin, case.noise.plan, case.batch).run(case.batch, noise=case.noise, passes=range(3, 8))
     torch.testing.assert_close(out, case.loop(), rtol=1e-5, atol=1e-5)
 
 

@@ -25,7 +25,7 @@ from mcdrop.execution.thinning.tracing import Form, refusal
 from mcdrop.execution.thinning.values import Each, of_passes
 from mcdrop.inputs import Batch
 
-__all__ = ["Thinned", "make_thinned", "run_thinned"]
+__all__ = ["Thinned", "make_thinned"]
 
 
 def make_thinned(twin: Twin, plan: Plan, batch: Batch) -> "Thinned":
@@ -56,24 +56,6 @@ def make_thinned(twin: Twin, plan: Plan, batch: Batch) -> "Thinned":
     if isinstance(first, ExecutionError):
         raise first
     raise refusal(f"{type(first).__name__}: {first}") from first
-
-
-def run_thinned(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> Tensor:
-    """Run passes on thinned networks.
-
-    Args:
-        twin: The structural twin and what to predict of its output.
-        batch: The rows to predict.
-        noise: Source of the masks.
-        passes: Numbers of the passes, C of them.
-
-    Returns:
-        The outputs, shape (C, n, ...), equal to those of `run_loop` up to rounding.
-
-    Raises:
-        ExecutionError: If the net cannot run thinned; the message says why.
-    """
-    return make_thinned(twin, noise.plan, batch).run(batch, noise=noise, passes=passes)
 
 
 class Thinned:
