@@ -10,7 +10,7 @@ References:
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack, cast, overload
 
 import numpy as np
 import torch
@@ -23,10 +23,14 @@ from mcdrop.execution import (
     PROBE_ROWS,
     Execution,
     Masks,
+    Options,
     Run,
+    RunOptions,
+    Sampling,
     fit_precision,
     log_likelihood,
     make_twin,
+    read_options,
     read_targets,
     survey,
 )
@@ -53,18 +57,6 @@ __all__ = ["MCDropout", "Task"]
 
 Name = TypeVar("Name")
 Predictive = TypeVar("Predictive", bound=RegressionPredictive | ClassificationPredictive | dict[Any, Any])
-
-
-class _Options(TypedDict, total=False):
-    """The options of `sample`, for its overloads."""
-
-    passes: int
-    seed: int
-    masks: Masks
-    batch_size: int | None
-    execution: Execution
-    chunk_size: int | None
-    progress: bool | str
 
 
 class MCDropout(Generic[Predictive]):
@@ -183,10 +175,13 @@ class MCDropout(Generic[Predictive]):
         passes: int = 100,
         seed: int = 0,
         masks: Masks = "shared",
-        batch_size: int | None = None,
+        sampling: Sampling = "iid",
         keep_samples: bool = False,
+        batch_size: int | None = None,
+        memory_limit: int | str | None = None,
         execution: Execution = "auto",
         chunk_size: int | None = None,
+        dtype: torch.dtype | None = None,
         progress: bool | str = False,
     ) -> Predictive:
         """Run T passes and summarize them; memory does not grow with T unless the samples are kept.
@@ -202,14 +197,20 @@ class MCDropout(Generic[Predictive]):
             seed: What the masks are keyed by.
             masks: "shared": a pass is one draw of the weights, used for every row, so passes are functions and
                 joint over rows; "independent": every row of every pass has masks of its own.
-            batch_size: Rows to run at once; default: what keeps the largest tensor within 256 MiB. Changes
-                speed and memory, never the draws.
+            sampling: "iid": passes are independent draws.
             keep_samples: Whether to keep all passes, T x N x D values, in `samples` (of a heteroscedastic net the
                 means); quantiles and intervals are then theirs and no longer a Gaussian's.
+            batch_size: Rows to run at once; default: what the memory limit and the net's shapes allow. Changes
+                speed and memory, never the draws.
+            memory_limit: What the passes may take beside the net, the inputs and the results: bytes, or a text such
+                as "500 MB" or "2 GiB"; default: about 1 GiB. Rows and passes at once are chosen by it.
             execution: "loop"; "vectorized"; "thinned": what is dropped is sliced out of the weights, several times
-                faster on wide layers; or "auto": vectorized where the net allows it. Changes no draw.
-            chunk_size: Passes to run side by side; default: chosen from the net's shapes. Changes speed and
+                faster on wide layers; "auto": by a model of their cost, from shapes alone, so that the same call gives
+                the same bits; or "fastest": by timing the first passes, equal to rounding only. Changes no draw.
+            chunk_size: Passes to run side by side; default: chosen along with the strategy. Changes speed and
                 memory, never the draws.
+            dtype: `torch.bfloat16` to take products in that type (autocast), where the machine has it: faster there,
+                with an error of about 0.4% of what goes into a product; default: the net's own types.
             progress: Whether to show a progress bar on standard error; a text names it.
 
         Returns:
@@ -230,20 +231,21 @@ class MCDropout(Generic[Predictive]):
             UncountedDrawsWarning: If the net draws past the counter, so that a seed holds for one batch size at most.
         """
         check_count("passes", passes, least=2, why="a spread needs two draws")
-        passes, reading = int(passes), self._reading()
-        run = Run(
-            self.net,
-            self._open(x),
-            choose=reading.choose,
+        options = Options(
             passes=passes,
             seed=seed,
             masks=masks,
+            sampling=sampling,
             batch_size=batch_size,
+            memory_limit=memory_limit,
             execution=execution,
             chunk_size=chunk_size,
+            dtype=dtype,
             progress=progress,
         )
-        known = {"passes": passes, "provenance": self._provenance(run.sites, seed, masks)}
+        reading = self._reading()
+        run = Run(self.net, self._open(x), choose=reading.choose, options=options)
+        known = {"passes": options.passes, "provenance": self._provenance(run.sites, options)}
         states, samples = run.statistics(reading.summarize, keep=keep_samples)
         return cast(Predictive, reading.predictive(states, samples, known))
 
@@ -251,39 +253,23 @@ class MCDropout(Generic[Predictive]):
     def sample(
         self: "MCDropout[RegressionPredictive] | MCDropout[ClassificationPredictive]",
         x: Any,
-        **options: Unpack[_Options],
+        **options: Unpack[RunOptions],
     ) -> Tensor: ...
 
     @overload
     def sample(
         self: "MCDropout[dict[Name, RegressionPredictive | ClassificationPredictive]]",
         x: Any,
-        **options: Unpack[_Options],
+        **options: Unpack[RunOptions],
     ) -> dict[Name, Tensor]: ...
 
-    def sample(
-        self,
-        x: Any,
-        *,
-        passes: int = 100,
-        seed: int = 0,
-        masks: Masks = "shared",
-        batch_size: int | None = None,
-        execution: Execution = "auto",
-        chunk_size: int | None = None,
-        progress: bool | str = False,
-    ) -> Tensor | dict[Any, Tensor]:
+    def sample(self, x: Any, **options: Unpack[RunOptions]) -> Tensor | dict[Any, Tensor]:
         """Run T passes and return the net's raw outputs.
 
         Args:
             x: Inputs, as for `predict`.
-            passes: Number of passes T, at least 1.
-            seed: What the masks are keyed by.
-            masks: Whether rows share their masks, as for `predict`.
-            batch_size: Rows to run at once, as for `predict`.
-            execution: The strategy, as for `predict`.
-            chunk_size: Passes to run side by side, as for `predict`.
-            progress: Whether to show a progress bar on standard error; a text names it.
+            **options: How the passes run, one or more of them, as for `predict`: passes, seed, masks, sampling,
+                batch_size, memory_limit, execution, chunk_size, dtype, progress.
 
         Returns:
             Shape (T, N, ...), on the CPU, in the net's type; of several targets a dict of them. Of a heteroscedastic
@@ -295,20 +281,8 @@ class MCDropout(Generic[Predictive]):
             NetError: If the net refuses the inputs.
             ExecutionError: If the strategy asked for by name cannot run the net.
         """
-        check_count("passes", passes, least=1, why="there is nothing to return otherwise")
-        reading = self._reading()
-        run = Run(
-            self.net,
-            self._open(x),
-            choose=reading.take,
-            passes=passes,
-            seed=seed,
-            masks=masks,
-            batch_size=batch_size,
-            execution=execution,
-            chunk_size=chunk_size,
-            progress=progress,
-        )
+        running, reading = read_options(options), self._reading()
+        run = Run(self.net, self._open(x), choose=reading.take, options=running)
         if isinstance(reading, JointReading):
             return dict(zip(cast(Mapping[Any, Task], self.task), run.draws(reading.split), strict=True))
         return run.samples()
@@ -320,13 +294,7 @@ class MCDropout(Generic[Predictive]):
         *,
         tau: float | None = None,
         noise_std: float | None = None,
-        passes: int = 100,
-        seed: int = 0,
-        masks: Masks = "shared",
-        batch_size: int | None = None,
-        execution: Execution = "auto",
-        chunk_size: int | None = None,
-        progress: bool | str = False,
+        **options: Unpack[RunOptions],
     ) -> NDArray[np.float64]:
         """Return the log-likelihood of observations under the mixture of T passes; none of them is kept.
 
@@ -337,13 +305,8 @@ class MCDropout(Generic[Predictive]):
                 rows.
             tau: For regression, the model precision in units of 1/y²; give either this or `noise_std`.
             noise_std: For regression, the observation noise in units of y.
-            passes: Number of passes T, at least 1.
-            seed: What the masks are keyed by.
-            masks: Whether rows share their masks, as for `predict`; the likelihood of a row means the same either way.
-            batch_size: Rows to run at once, as for `predict`.
-            execution: The strategy, as for `predict`.
-            chunk_size: Passes to run side by side, as for `predict`.
-            progress: Whether to show a progress bar on standard error; a text names it.
+            **options: How the passes run, one or more of them, as for `predict`: passes, seed, masks, sampling,
+                batch_size, memory_limit, execution, chunk_size, dtype, progress.
 
         Returns:
             In nats, shape (N,): the density of a row's D outputs together, or the mean probability of its class. One
@@ -361,40 +324,17 @@ class MCDropout(Generic[Predictive]):
             >>> MCDropout(net).log_likelihood(torch.zeros(5, 1), torch.zeros(5), noise_std=0.5).shape
             (5,)
         """
-        check_count("passes", passes, least=1, why="there is no likelihood without one")
+        running = read_options(options)
         self._refuse_several("log_likelihood")
         precision, reading = self._one_precision(tau, noise_std), self._reading()
         truth, stream = read_targets(y, labels=self.task == "classification"), self._open(x)
         truth.check_length(stream.total)
-        run = Run(
-            self.net,
-            stream,
-            choose=reading.choose,
-            passes=passes,
-            seed=seed,
-            masks=masks,
-            batch_size=batch_size,
-            execution=execution,
-            chunk_size=chunk_size,
-            progress=progress,
-        )
+        run = Run(self.net, stream, choose=reading.choose, options=running)
         values = log_likelihood(run, truth, lambda output, y: reading.likelihood(output, y, precision))
         reading.judge()
         return values
 
-    def fit_precision(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        passes: int = 100,
-        seed: int = 0,
-        masks: Masks = "shared",
-        batch_size: int | None = None,
-        execution: Execution = "auto",
-        chunk_size: int | None = None,
-        progress: bool | str = False,
-    ) -> Precision:
+    def fit_precision(self, x: Any, y: Any, **options: Unpack[RunOptions]) -> Precision:
         """Find the tau under which held-out observations are likeliest, to a relative precision of about 1e-4.
 
         The T passes run three times, on the same masks: to bound tau by the passes' errors, for a coarse grid of taus
@@ -407,13 +347,8 @@ class MCDropout(Generic[Predictive]):
         Args:
             x: Inputs, as for `predict`, of a kind that can be read again: a loader, but no bare iterator.
             y: Observations in the shape of the net's outputs, in units of y, in the order of the rows of x.
-            passes: Number of passes T, at least 1.
-            seed: What the masks are keyed by.
-            masks: Whether rows share their masks, as for `predict`.
-            batch_size: Rows to run at once, as for `predict`.
-            execution: The strategy, as for `predict`.
-            chunk_size: Passes to run side by side, as for `predict`.
-            progress: Whether to show progress bars on standard error; a text names them.
+            **options: How the passes run, one or more of them, as for `predict`: passes, seed, masks, sampling,
+                batch_size, memory_limit, execution, chunk_size, dtype, progress.
 
         Returns:
             The best tau, its likelihood and the curve that was looked at.
@@ -432,7 +367,7 @@ class MCDropout(Generic[Predictive]):
             >>> 1 < best.noise_std < 4
             True
         """
-        check_count("passes", passes, least=1, why="there is no likelihood without one")
+        running = read_options(options)
         self._refuse_several("fit_precision")
         self._refuse_noise("fit_precision")
         reading = self._reading()
@@ -443,18 +378,7 @@ class MCDropout(Generic[Predictive]):
             )
         truth, stream = read_targets(y, labels=False), self._open(x)
         truth.check_length(stream.total)
-        run = Run(
-            self.net,
-            stream,
-            choose=reading.choose,
-            passes=passes,
-            seed=seed,
-            masks=masks,
-            batch_size=batch_size,
-            execution=execution,
-            chunk_size=chunk_size,
-            progress=progress,
-        )
+        run = Run(self.net, stream, choose=reading.choose, options=running)
         return fit_precision(run, truth, lambda: self._open(x))
 
     def _reading(self) -> Reading[Any, Any]:
@@ -483,7 +407,7 @@ class MCDropout(Generic[Predictive]):
                 f"MCDropout(net, task={task!r}, output={key!r}): the same seed gives the same passes"
             )
 
-    def _provenance(self, sites: SiteTable, seed: int, masks: Masks) -> dict[str, Any]:
+    def _provenance(self, sites: SiteTable, options: Options) -> dict[str, Any]:
         """Say what made a prediction, in plain data: what fixes the draws, and nothing of how they were run."""
         chosen = {} if self.output is None else {"output": Selection(self.output).describe()}
         task = {} if isinstance(self.task, Mapping) else {"task": self.task}  # of several, each result tells its own
@@ -492,8 +416,8 @@ class MCDropout(Generic[Predictive]):
             "net": type(self.net).__name__,
             **task,
             **chosen,
-            "seed": int(seed),
-            "masks": masks,
+            "seed": int(options.seed),
+            "masks": options.masks,
             "sites": [
                 {"index": site.index, "kind": site.kind, "module": site.module, "rate": site.rate}
                 for site in sites.live

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from mcdrop import (
     RegressionPredictive,
     SilentDropoutWarning,
 )
+from mcdrop.execution import Options, RunOptions
 from mcdrop.precision import Precision, predictive_log_likelihood
 from mcdrop.sampler import Task
 
@@ -439,7 +441,7 @@ def test_provenance_leaves_silent_sites_out():
         ({"seed": 0.5}, r"seed must be an integer .*, got 0\.5"),
         ({"seed": None}, "seed must be an integer .*, got None"),
         ({"masks": "same"}, "masks must be one of 'shared', 'independent', got 'same'"),
-        ({"execution": "fast"}, "execution must be one of 'auto', 'loop', 'vectorized'.*, got 'fast'"),
+        ({"execution": "fast"}, "execution must be one of 'auto', 'fastest', 'loop', 'vectorized'.*, got 'fast'"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"batch_size": 2.5}, "batch_size must be an integer of at least 1"),
         ({"chunk_size": -3}, "chunk_size must be an integer of at least 1"),
@@ -494,17 +496,20 @@ def test_repr_names_net_and_task():
 def test_signatures_are_pinned():
     assert str(inspect.signature(MCDropout.predict)) == (
         "(self, x: Any, *, passes: int = 100, seed: int = 0, masks: Literal['shared', 'independent'] = 'shared', "
-        "batch_size: int | None = None, keep_samples: bool = False, "
-        "execution: Literal['auto', 'loop', 'vectorized', 'thinned'] = 'auto', chunk_size: int | None = None, "
-        "progress: bool | str = False) -> ~Predictive"
+        "sampling: Literal['iid', 'stratified'] = 'iid', keep_samples: bool = False, batch_size: int | None = None, "
+        "memory_limit: int | str | None = None, "
+        "execution: Literal['auto', 'fastest', 'loop', 'vectorized', 'thinned'] = 'auto', "
+        "chunk_size: int | None = None, dtype: torch.dtype | None = None, progress: bool | str = False) "
+        "-> ~Predictive"
     )
-    predict, sample = (inspect.signature(method).parameters for method in (MCDropout.predict, MCDropout.sample))
-    assert set(predict) - set(sample) == {"keep_samples"}
-    for method, own in ((MCDropout.log_likelihood, {"y", "tau", "noise_std"}), (MCDropout.fit_precision, {"y"})):
-        parameters = inspect.signature(method).parameters
-        assert set(parameters) - set(sample) == own
-        assert all(parameters[name] == sample[name] for name in sample)
-        positional = [name for name, item in parameters.items() if item.kind is item.POSITIONAL_OR_KEYWORD]
-        assert positional == ["self", "x", "y"]
+    predict = inspect.signature(MCDropout.predict).parameters
+    shared = {name: predict[name].default for name in RunOptions.__annotations__}
+    assert {field.name: field.default for field in fields(Options)} == shared
+    for method, own in (
+        ("sample", ["x"]),
+        ("log_likelihood", ["x", "y", "tau", "noise_std"]),
+        ("fit_precision", ["x", "y"]),
+    ):
+        assert list(inspect.signature(getattr(MCDropout, method)).parameters) == ["self", *own, "options"]
     assert set(Task.__args__) == {"regression", "classification", "heteroscedastic"}
     assert list(inspect.signature(MCDropout).parameters) == ["net", "task", "output", "outputs", "class_axis"]

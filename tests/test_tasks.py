@@ -14,7 +14,7 @@ from torch import nn
 
 import mcdrop
 from mcdrop import ClassificationPredictive, InputError, MCDropout, NetError, RegressionPredictive
-from mcdrop.execution import Run
+from mcdrop.execution import Options, Run
 from mcdrop.inputs import open_stream
 from mcdrop.predictive import reading_of
 
@@ -169,8 +169,7 @@ def test_statistics_hold_no_outputs(task):
         net,
         open_stream(X, device=torch.device("cpu"), dtype=torch.float32),
         choose=reading.choose,
-        **{"passes": 40, "seed": 0, "masks": "shared", "batch_size": 3},
-        **{"execution": "auto", "chunk_size": 2, "progress": False},
+        options=Options(passes=40, batch_size=3, chunk_size=2),
     )
     alive, most = [], 0
 

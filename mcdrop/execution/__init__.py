@@ -2,9 +2,9 @@
 
 from mcdrop.execution.likelihood import fit_precision, log_likelihood
 from mcdrop.execution.noise import Masks
+from mcdrop.execution.options import Execution, Options, RunOptions, Sampling, read_options
 from mcdrop.execution.plan import Plan, Twin
 from mcdrop.execution.run import Run
-from mcdrop.execution.strategy import Execution
 from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.targets import Targets, read_targets
 from mcdrop.execution.twin import make_twin, structural_twin
@@ -13,13 +13,17 @@ __all__ = [
     "PROBE_ROWS",
     "Execution",
     "Masks",
+    "Options",
     "Plan",
     "Run",
+    "RunOptions",
+    "Sampling",
     "Targets",
     "Twin",
     "fit_precision",
     "log_likelihood",
     "make_twin",
+    "read_options",
     "read_targets",
     "structural_twin",
     "survey",

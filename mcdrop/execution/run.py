@@ -1,4 +1,4 @@
-"""One call of the sampler: its arguments checked, the net surveyed, its batches and passes walked."""
+"""One call of the sampler: the net surveyed, its batches and passes walked."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mcdrop.arguments import check_choice, check_count
 from mcdrop.errors import NetError
 from mcdrop.execution.audit import require_noise
-from mcdrop.execution.noise import Masks, NoiseSource
-from mcdrop.execution.strategy import Execution, default_batch_size, run_passes
+from mcdrop.execution.noise import NoiseSource
+from mcdrop.execution.options import Options
+from mcdrop.execution.strategy import default_batch_size, run_passes
 from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.thinning import make_thinned
 from mcdrop.execution.twin import make_twin
 from mcdrop.inputs import Batch, Stream
 from mcdrop.outputs import one_tensor
 from mcdrop.progress import Advance, track
-from mcdrop.rng import check_seed
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -49,48 +48,31 @@ class Run:
         stream: Stream,
         *,
         choose: Callable[[Any], Tensor] = one_tensor,
-        passes: int,
-        seed: int,
-        masks: Masks,
-        batch_size: int | None,
-        execution: Execution,
-        chunk_size: int | None,
-        progress: bool | str,
+        options: Options,
     ) -> None:
-        """Check the options, copy the net's structure and survey it.
+        """Copy the net's structure and survey it.
 
         Args:
             net: The user's net; it is only read.
             stream: The inputs.
             choose: Takes what the net returns to the tensor to predict.
-            passes: Number of passes T.
-            seed: What the masks are keyed by.
-            masks: Whether rows share their masks.
-            batch_size: Rows at once, or None to let the net's shapes decide.
-            execution: The strategy.
-            chunk_size: Passes side by side, or None to let the net's shapes decide.
-            progress: Whether to show a progress bar; a text names it.
+            options: How the passes are to run.
 
         Raises:
-            InputError: If an option is not usable.
+            InputError: If an option does not fit this machine.
             NoDropoutError: If no dropout fires in the net.
             NetError: If the net refuses the inputs.
+            ExecutionError: If the strategy asked for by name cannot run the net.
         """
-        check_choice("masks", masks, Masks)
-        check_choice("execution", execution, Execution)
-        for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
-            if value is not None:
-                check_count(name, value, least=1, why="or None to have it chosen")
-        self._passes, self._execution, self._chunk_size, self._progress = passes, execution, chunk_size, progress
-        self._stream = stream
+        self._options, self._stream = options, stream
         self._twin = make_twin(net, choose)
-        block = next(stream.first.split(batch_size or PROBE_ROWS))
+        block = next(stream.first.split(options.batch_size or PROBE_ROWS))
         plan = survey(self._twin, block)
-        require_noise(self._twin.module, plan, masks)
+        require_noise(self._twin.module, plan, options.masks)
         self.sites = plan.sites
-        self._noise = NoiseSource(plan, check_seed(seed), masks)
-        self._batch_size = batch_size or default_batch_size(plan)
-        self._thinned = make_thinned(self._twin, plan, block) if execution == "thinned" else None
+        self._noise = NoiseSource(plan, options.seed, options.masks)
+        self._batch_size = options.batch_size or default_batch_size(plan)
+        self._thinned = make_thinned(self._twin, plan, block) if options.execution == "thinned" else None
         self._trailing: torch.Size | None = None
 
     def samples(self) -> Tensor:
@@ -165,8 +147,8 @@ class Run:
 
     def _track(self, title: str) -> AbstractContextManager[Advance]:
         total = self._stream.total
-        steps = None if total is None else self._passes * -(-total // self._batch_size)
-        return track(steps, title, enabled=self._progress)
+        steps = None if total is None else self._options.passes * -(-total // self._batch_size)
+        return track(steps, title, enabled=self._options.progress)
 
     def _batches(self) -> Iterator[Batch]:
         for block in self._stream.blocks:
@@ -177,9 +159,9 @@ class Run:
             self._twin,
             batch,
             noise=self._noise,
-            passes=self._passes,
-            execution=self._execution,
-            chunk_size=self._chunk_size,
+            passes=self._options.passes,
+            execution=self._options.execution,
+            chunk_size=self._options.chunk_size,
             thinned=self._thinned,
         ):
             yield output  # who takes it may know its parts, and say what changed in plainer words

@@ -6,7 +6,6 @@ The rules depend on shapes alone, never on a clock, so that the same call always
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,15 +13,13 @@ from torch import Tensor
 from mcdrop.errors import ExecutionError
 from mcdrop.execution.loop import run_loop
 from mcdrop.execution.noise import NoiseSource
+from mcdrop.execution.options import Execution
 from mcdrop.execution.plan import Plan, Twin, run_net
 from mcdrop.execution.thinning import Thinned
 from mcdrop.execution.vectorized import run_vectorized
 from mcdrop.inputs import Batch
 
-__all__ = ["Execution", "default_batch_size", "default_chunk_size", "run_passes"]
-
-Execution = Literal["auto", "loop", "vectorized", "thinned"]
-"""How passes run; "auto" prefers vectorized and falls back to the loop. Thinned runs where it is asked for by name."""
+__all__ = ["default_batch_size", "default_chunk_size", "run_passes"]
 
 _CACHE_BYTES = 6 * 2**20  # the widest tensor of a chunk should stay near the caches: measured best at 4 to 8 MiB
 _MASK_BYTES = 9  # of one unit while it is drawn: a word, a flag and a float

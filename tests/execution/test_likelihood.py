@@ -6,7 +6,7 @@ import torch
 from laws import mlp, randn, with_weights
 
 from mcdrop import InputError
-from mcdrop.execution import Run, fit_precision, log_likelihood, read_targets
+from mcdrop.execution import Options, Run, fit_precision, log_likelihood, read_targets
 from mcdrop.inputs import open_stream
 from mcdrop.precision import LogLikelihood, predictive_log_likelihood
 
@@ -18,8 +18,8 @@ def opened(x=X):
 
 
 def run(**options):
-    sizes = {"batch_size": 4, "chunk_size": 3, "execution": "auto", "progress": False} | options
-    return Run(with_weights(mlp()), opened(), passes=8, seed=0, masks="shared", **sizes)
+    sizes = {"batch_size": 4, "chunk_size": 3} | options
+    return Run(with_weights(mlp()), opened(), options=Options(passes=8, **sizes))
 
 
 def test_three_rounds_of_the_same_passes():

@@ -7,7 +7,7 @@ import torch
 from laws import BATCH_DEPENDENT, NETS, mlp, randn, rows_of, with_weights
 
 from mcdrop import MCDropout
-from mcdrop.execution import Run
+from mcdrop.execution import Options, Run
 from mcdrop.inputs import open_stream
 
 STABLE = [name for name in NETS if name not in BATCH_DEPENDENT]
@@ -130,16 +130,8 @@ class Rows:
 
 def started(x, **options):
     net = with_weights(mlp())
-    defaults = {
-        "passes": 7,
-        "seed": 0,
-        "masks": "shared",
-        "batch_size": None,
-        "execution": "auto",
-        "chunk_size": None,
-        "progress": False,
-    }
-    return Run(net, open_stream(x, device=torch.device("cpu"), dtype=torch.float32), **(defaults | options))
+    stream = open_stream(x, device=torch.device("cpu"), dtype=torch.float32)
+    return Run(net, stream, options=Options(**({"passes": 7} | options)))
 
 
 @pytest.mark.parametrize("sizes", [{}, {"batch_size": 4}, {"batch_size": 4, "chunk_size": 3}, {"execution": "loop"}])

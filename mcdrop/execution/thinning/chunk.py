@@ -10,8 +10,9 @@ from torch import Tensor, fx
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.thinning.layers import Layer, Prefer
 from mcdrop.execution.thinning.program import Drop, Step, run_step
+from mcdrop.execution.thinning.scratch import Scratch
 from mcdrop.execution.thinning.tracing import refusal
-from mcdrop.execution.thinning.units import Flatten
+from mcdrop.execution.thinning.units import Flatten, Unit
 from mcdrop.execution.thinning.values import Each, Keep, Masked, Noisy, Packed, full_shape, of_pass, of_passes
 from mcdrop.inputs import Batch
 
@@ -30,6 +31,7 @@ class Chunk:
         prefer: Prefer,
         fixed: dict[fx.Node, Any],
         memo: dict[Any, Any],
+        scratch: Scratch,
     ) -> None:
         """Draw the masks of all sites.
 
@@ -41,9 +43,10 @@ class Chunk:
             prefer: How layers run.
             fixed: The values that are the same in all passes.
             memo: What else stays the same from chunk to chunk; filled on the way.
+            scratch: Memory for slices of weights.
         """
         self._steps, self._rows, self._count, self._prefer = steps, batch.size, len(passes), prefer
-        self._values, self._memo = dict(fixed), memo
+        self._values, self._memo, self._scratch = dict(fixed), memo, scratch
         self._keeps: dict[int, Keep] = {}
         self._noise: dict[int, tuple[Tensor, Tensor | None]] = {}
         for drop in (step.action for step in steps if isinstance(step.action, Drop)):
@@ -71,7 +74,9 @@ class Chunk:
         if given is None or not all(self._is_tensor(source) for source in sources[:1]):
             return self._other(step)
         if isinstance(action, Layer):
-            return action(given, self._keeps, self._prefer)
+            return action(given, self._keeps, self._prefer, self._scratch)
+        if isinstance(action, Unit):
+            return action(given, self._memo, alone=step.alone)
         if action is not None:
             return action(given, self._memo)
         answer = None if step.node.kwargs else self._shape(step, given)

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from mcdrop.execution.thinning.scratch import Scratch
 from mcdrop.execution.thinning.values import Each, Keep, Masked, Noisy, Packed, full_shape, of_passes
 
 __all__ = ["Layer", "Prefer", "read_layer"]
@@ -59,13 +60,14 @@ class Layer:
         """Whether there is anything to slice."""
         return self.reads_live or self.outer is not None
 
-    def __call__(self, value: Noisy, keeps: dict[int, Keep], prefer: Prefer) -> Noisy:
+    def __call__(self, value: Noisy, keeps: dict[int, Keep], prefer: Prefer, scratch: Scratch) -> Noisy:
         """Apply to all passes of a chunk.
 
         Args:
             value: The inputs.
             keeps: What the sites keep in these passes.
             prefer: How to run.
+            scratch: Memory for slices of weights.
         """
         inner = value.keep if isinstance(value, Masked | Packed) and value.keep.is_usable else None
         outer = keeps.get(-1 if self.outer is None else self.outer)
@@ -78,7 +80,7 @@ class Layer:
             return self._shared(value)
         passes = len(value.values if isinstance(value, Each) else value.keep.counts)
         if (inner or outer) and self._is_thin(shape, passes, inner, outer, prefer):
-            return self._thin(value, inner, outer, passes)
+            return self._thin(value, inner, outer, passes, scratch)
         return Each(self._stacked(of_passes(value)))
 
     def _is_thin(
@@ -113,7 +115,7 @@ class Layer:
             return F.linear(inputs, self.weight, self.bias)
         return torch.unflatten(self.convolve(inputs.flatten(0, 1), self.weight, self.bias), 0, inputs.shape[:2])
 
-    def _thin(self, value: Noisy, inner: Keep | None, outer: Keep | None, passes: int) -> Noisy:
+    def _thin(self, value: Noisy, inner: Keep | None, outer: Keep | None, passes: int, scratch: Scratch) -> Noisy:
         if isinstance(value, Masked):
             value = value.pack() if inner else Each(of_passes(value))
         if isinstance(value, Packed) and inner is None:
@@ -124,45 +126,56 @@ class Layer:
         parts = []
         for number in range(passes):
             rows = outer.chosen(number) if outer else None
-            weight = self._slice(rows, packed.keep if packed else None, number, block)
+            weight = self._slice(rows, packed.keep if packed else None, number, block, scratch)
             bias = self.bias if rows is None or self.bias is None else self.bias.index_select(0, rows)
-            parts.append(self._product(inputs[number], weight, bias, scale))
+            out = None  # what goes out of the net is not to be written over
+            if outer is not None and self.convolve is None:
+                out = scratch.like(weight, f"{id(self)} {number}", len(inputs[number]), len(weight))
+            parts.append(self._product(inputs[number], weight, bias, scale, out))
         return Each(parts) if outer is None else Packed(parts, outer, ahead=True)
 
-    def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, scale: float, out: Tensor | None) -> Tensor:
         if self.convolve is not None:
             output: Tensor = self.convolve(inputs, weight if scale == 1 else weight * scale, bias)
             return output
         if bias is None:
-            return torch.mm(inputs, weight.t()) if scale == 1 else torch.mm(inputs, weight.t()) * scale
-        return torch.addmm(bias, inputs, weight.t(), alpha=scale)
+            product = torch.mm(inputs, weight.t(), out=out)
+            return product if scale == 1 else product.mul_(scale)
+        return torch.addmm(bias, inputs, weight.t(), alpha=scale, out=out)
 
-    def _slice(self, rows: Tensor | None, inner: Keep | None, number: int, block: int) -> Tensor:
+    def _slice(self, rows: Tensor | None, inner: Keep | None, number: int, block: int, scratch: Scratch) -> Tensor:
         """Return the weights between chosen units, as (outputs, inputs, ...); those of dropped inputs are 0."""
+        weight = self.weight
+        if rows is not None:
+            weight = _selected(weight, rows, scratch, "rows")
         if inner is None:
-            return self.weight if rows is None else self.weight.index_select(0, rows)
+            return weight
         columns = inner.chosen(number)
-        if rows is None and self.convolve is None:
-            weight = self._columns(columns, block)
+        if self.convolve is not None:
+            weight = weight.index_select(1, columns)
+        elif rows is None:
+            weight = self._columns(columns, block, scratch)
+        elif block == 1:  # several times faster than index_select
+            out = scratch.like(weight, "slice", len(weight), len(columns))
+            weight = torch.gather(weight, 1, columns.expand(len(weight), -1), out=out)
         else:
-            weight = self.weight if rows is None else self.weight.index_select(0, rows)
-            if self.convolve is None and block == 1:
-                weight = weight.gather(1, columns.expand(len(weight), -1))  # several times faster than index_select
-            elif self.convolve is None:
-                weight = torch.unflatten(weight, 1, (-1, block)).index_select(1, columns).flatten(1)
-            else:
-                weight = weight.index_select(1, columns)
+            weight = torch.unflatten(weight, 1, (-1, block)).index_select(1, columns).flatten(1)
         if inner.counts[number] < len(columns):
             weight[:, inner.counts[number] * block :] = 0
         return weight
 
-    def _columns(self, columns: Tensor, block: int) -> Tensor:
+    def _columns(self, columns: Tensor, block: int, scratch: Scratch) -> Tensor:
         """Return columns of the weights, as rows of the transposed ones: else they'd be read one number at a time."""
         if self._turned is None:
             self._turned = self.weight.t().contiguous()
         if block == 1:
-            return self._turned.index_select(0, columns).t()
+            return _selected(self._turned, columns, scratch, "rows").t()
         return torch.unflatten(self._turned, 0, (-1, block)).index_select(0, columns).flatten(0, 1).t()
+
+
+def _selected(tensor: Tensor, rows: Tensor, scratch: Scratch, use: str) -> Tensor:
+    """Return some rows of a tensor."""
+    return torch.index_select(tensor, 0, rows, out=scratch.like(tensor, use, len(rows), *tensor.shape[1:]))
 
 
 def read_layer(node: fx.Node, module: nn.Module | None, rank: int) -> Layer | None:

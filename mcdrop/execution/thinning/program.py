@@ -56,6 +56,7 @@ class Step:
         plain: Runs the node on plain values, without noise.
         action: What it is, where that is known.
         noisy: Whether its value differs from pass to pass.
+        alone: Whether it alone reads what a layer makes.
         done: The nodes that no later step reads.
     """
 
@@ -63,6 +64,7 @@ class Step:
     plain: Callable[..., Any]
     action: Drop | Layer | Unit | Norm | Flatten | None = None
     noisy: bool = False
+    alone: bool = False
     done: list[fx.Node] = field(default_factory=list)
 
 
@@ -119,6 +121,9 @@ def make_program(net: nn.Module, plan: Plan, form: Form) -> Program:
         if isinstance(step.action, Drop) and step.action.by_unit:
             _follow_back(node, step.action, steps)
             _follow_on(node, steps)
+        if isinstance(step.action, Unit):
+            (source,) = node.all_input_nodes
+            step.alone = source in steps and isinstance(steps[source].action, Layer) and len(source.users) == 1
     _mark_last_uses(steps)
     return Program(form, inputs, tuple(steps.values()))
 

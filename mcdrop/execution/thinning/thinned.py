@@ -21,6 +21,7 @@ from mcdrop.execution.plan import Plan, Twin
 from mcdrop.execution.thinning.chunk import Chunk
 from mcdrop.execution.thinning.layers import Prefer
 from mcdrop.execution.thinning.program import Program, make_program, run_step
+from mcdrop.execution.thinning.scratch import Scratch
 from mcdrop.execution.thinning.tracing import Form, refusal
 from mcdrop.execution.thinning.values import Each, of_passes
 from mcdrop.inputs import Batch
@@ -71,6 +72,7 @@ class Thinned:
             prefer: How layers run.
         """
         self._twin, self._program, self._writes, self._prefer = twin, program, writes, prefer
+        self._scratch = Scratch()
         self._kept: tuple[Batch, dict[fx.Node, Any], dict[Any, Any]] | None = None
 
     @property
@@ -101,7 +103,7 @@ class Thinned:
         with torch.no_grad():
             try:
                 fixed, memo = self._prepared(batch)
-                chunk = Chunk(self._program.steps, batch, noise, passes, self._prefer, fixed, memo)
+                chunk = Chunk(self._program.steps, batch, noise, passes, self._prefer, fixed, memo, self._scratch)
                 return self._chosen(chunk.run(), batch, len(passes))
             except ExecutionError:
                 raise

@@ -26,26 +26,35 @@ class Unit:
         function: Takes a tensor of any number of units.
         keeps_zero: Whether it takes 0 to 0.
         homogeneous: Whether a positive factor may be applied before or after it.
+        over: The same function, written over its input, where there is one.
     """
 
     function: Callable[[Tensor], Tensor]
     keeps_zero: bool = True
     homogeneous: bool = False
+    over: Callable[[Tensor], Tensor] | None = None
 
-    def __call__(self, value: Noisy, memo: dict[Any, Any]) -> Noisy:
-        """Apply to all passes; `memo` holds what does not change from chunk to chunk."""
+    def __call__(self, value: Noisy, memo: dict[Any, Any], *, alone: bool = False) -> Noisy:
+        """Apply to all passes.
+
+        Args:
+            value: What the passes have.
+            memo: Holds what does not change from chunk to chunk.
+            alone: Whether nothing else reads the value, so that it may be written over.
+        """
+        function = self.over if alone and self.over is not None else self.function
         if isinstance(value, Packed) and (value.ahead or self.keeps_zero):
             scaled = value.scale == 1 or self.homogeneous
-            parts = [self.function(part if scaled else part * value.scale) for part in value.parts]
+            parts = [function(part if scaled else part * value.scale) for part in value.parts]
             return Packed(parts, value.keep, value.scale if scaled else 1.0, value.block, value.ahead)
         if isinstance(value, Masked) and self.keeps_zero:
             return self._of_masked(value, memo)
-        return Each(self._of_all(of_passes(value)))
+        return Each(self._of_all(of_passes(value), function))
 
     def _of_masked(self, value: Masked, memo: dict[Any, Any]) -> Masked:
         scaled = value.scale == 1 or self.homogeneous
         if value.differs:
-            tensor = self._of_all(value.tensor if scaled else value.tensor * value.scale)
+            tensor = self._of_all(value.tensor if scaled else value.tensor * value.scale, self.function)
         elif (known := memo.get(self)) is not None and known[0] is value.tensor:
             tensor = known[1]
         else:
@@ -53,8 +62,8 @@ class Unit:
             memo[self] = value.tensor, tensor
         return Masked(tensor, value.differs, value.keep, value.scale if scaled else 1.0, value.block)
 
-    def _of_all(self, tensor: Tensor) -> Tensor:
-        return torch.unflatten(self.function(tensor.flatten(0, 1)), 0, tensor.shape[:2])
+    def _of_all(self, tensor: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.unflatten(function(tensor.flatten(0, 1)), 0, tensor.shape[:2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +137,7 @@ def _of_module(module: nn.Module, rank: int) -> tuple[Unit | Norm | Flatten, boo
         plain.__dict__.update(module.__dict__)
         plain.__dict__["inplace"] = False
         function = module.forward if not in_place else plain.forward
-        return Unit(function, keeps_zero, homogeneous), in_place
+        return Unit(function, keeps_zero, homogeneous, _OVER.get(kind)), in_place
     if kind in _POOLS:
         if rank != _POOLS[kind] + 2 or getattr(module, "return_indices", False):
             return None
@@ -162,7 +171,7 @@ def _of_call(node: fx.Node, rank: int) -> tuple[Unit, bool] | None:
         result: Tensor = function(tensor, *arguments, **kwargs)
         return result
 
-    return Unit(apply, keeps_zero, homogeneous), in_place
+    return Unit(apply, keeps_zero, homogeneous, None if kwargs else _OVER.get(function)), in_place
 
 
 def _flattens(args: tuple[Any, ...], kwargs: dict[str, Any], rank: int) -> bool:
@@ -220,6 +229,11 @@ _ACTIVATIONS: dict[Any, tuple[bool, bool]] = {
     nn.Hardsigmoid: _ANY,
     nn.LogSigmoid: _ANY,
     nn.Softplus: _ANY,
+}
+
+_OVER: dict[Any, Callable[[Tensor], Tensor]] = {
+    **dict.fromkeys((nn.ReLU, torch.relu), torch.relu_),
+    **dict.fromkeys((nn.Tanh, torch.tanh), torch.tanh_),
 }
 
 _POOLS: dict[Any, int] = {
