@@ -7,6 +7,8 @@ ones before it. Here the key is (seed, site) and the counter is (block, width, p
 - scope 1, one mask per row: row r owns the blocks from r * ceil(width / 8) on, eight 32-bit words a block.
 
 The width enters the counter of scope 1 so that rows of another length never overlap with these.
+Stratified words (see `mcdrop.strata`) are these words moved into strata by maps that each unit draws for a block of
+passes: the words of scope 2, for scope 0, and of scope 3, for scope 1, with the number of the block in place of a pass.
 A unit is kept when its word is at least $p \cdot 2^{32}$, so p is met to within $2^{-33}$.
 
 References:
@@ -15,6 +17,7 @@ References:
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.rng import check_seed
+from mcdrop.strata import STRATA, pick_maps, stratify
 
 __all__ = ["CountedBits", "RowLayout", "kept", "mask_words", "uniforms"]
 
 _WORDS_PER_BLOCK = 8  # a Philox block is 4 x 64 bits
+_MAP_SCOPE = 2  # added to the scope of words, the scope of the maps that stratify them
 
 
 class CountedBits:
@@ -37,12 +42,14 @@ class CountedBits:
         True
     """
 
-    def __init__(self, *, seed: int, site: int) -> None:
+    def __init__(self, *, seed: int, site: int, stratified: bool = False) -> None:
         """Address the words of one site.
 
         Args:
             seed: A non-negative integer below 2**63.
             site: Number of the site in call order, from 0.
+            stratified: Whether the words of a unit fill its strata over each block of passes, and are not independent
+                from pass to pass.
 
         Raises:
             InputError: If the seed is not such an integer.
@@ -50,6 +57,8 @@ class CountedBits:
         self._philox = np.random.Philox(key=np.array([check_seed(seed), site], dtype=np.uint64))
         self._state: Any = self._philox.state
         self._state["buffer_pos"] = 4  # nothing buffered: the next word is the first of its block
+        self._stratified = stratified
+        self._latest: tuple[object, NDArray[np.intp]] | None = None  # the maps of a block serve pass after pass
 
     def shared(self, passes: range, width: int) -> NDArray[np.uint32]:
         """Return the words that all rows share.
@@ -61,28 +70,46 @@ class CountedBits:
         Returns:
             Shape (C, width).
         """
-        out = np.empty((len(passes), width), dtype=np.uint32)
-        for i, number in enumerate(passes):
-            out[i] = self._words((0, 0, number, 0), width)
-        return out
+        return self._draw(passes, (width,), 0, lambda number, scope: self._words((0, 0, number, scope), width))
 
-    def by_row(self, passes: range, rows: range, width: int) -> NDArray[np.uint32]:
+    def by_row(self, passes: range, rows: Sequence[int], width: int) -> NDArray[np.uint32]:
         """Return each row's own words.
 
         Args:
             passes: Numbers of the passes, C of them.
-            rows: Consecutive row numbers, n of them, counted over the whole input and not within a batch.
+            rows: Row numbers in ascending order, n of them, counted over the whole input and not within a batch.
             width: Number of units that one row's mask has.
 
         Returns:
             Shape (C, n, width).
         """
-        out = np.empty((len(passes), len(rows), width), dtype=np.uint32)
         blocks = -(-width // _WORDS_PER_BLOCK)
         stride = blocks * _WORDS_PER_BLOCK
+
+        def words(number: int, scope: int) -> NDArray[np.uint32]:
+            runs = [self._words((run.start * blocks, width, number, scope), len(run) * stride) for run in _runs(rows)]
+            return (runs[0] if len(runs) == 1 else np.concatenate(runs)).reshape(len(rows), stride)[:, :width]
+
+        return self._draw(passes, (len(rows), width), 1, words, rows)
+
+    def _draw(
+        self,
+        passes: range,
+        shape: tuple[int, ...],
+        scope: int,
+        words: Callable[[int, int], NDArray[np.uint32]],
+        rows: Sequence[int] = (),
+    ) -> NDArray[np.uint32]:
+        """Return the words of several passes, given what draws those of one pass, or of one block, in a scope."""
+        out = np.empty((len(passes), *shape), dtype=np.uint32)
         for i, number in enumerate(passes):
-            words = self._words((rows.start * blocks, width, number, 1), len(rows) * stride)
-            out[i] = words.reshape(len(rows), stride)[:, :width]
+            out[i] = words(number, scope)
+            if self._stratified:
+                block, place = divmod(number, STRATA)
+                wanted = (block, scope, shape, rows)
+                if self._latest is None or self._latest[0] != wanted:
+                    self._latest = wanted, pick_maps(words(block, scope + _MAP_SCOPE))
+                out[i] = stratify(out[i], self._latest[1], place)
         return out
 
     def _words(self, counter: tuple[int, int, int, int], count: int) -> NDArray[np.uint32]:
@@ -90,6 +117,16 @@ class CountedBits:
         self._philox.state = self._state
         raw = self._philox.random_raw(-(-count // 2))
         return np.asarray(raw, dtype="<u8").view("<u4")[:count]
+
+
+def _runs(rows: Sequence[int]) -> Iterator[range]:
+    """Cut ascending row numbers into runs of consecutive ones."""
+    if isinstance(rows, range):
+        yield rows
+        return
+    numbers = np.asarray(rows, dtype=np.int64)
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1):
+        yield range(int(run[0]), int(run[-1]) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +155,7 @@ def mask_words(
     shape: tuple[int, ...],
     *,
     passes: range,
-    rows: range,
+    rows: Sequence[int],
     layout: RowLayout | None,
     independent: bool,
 ) -> NDArray[np.uint32]:
@@ -128,7 +165,7 @@ def mask_words(
         bits: The site's words.
         shape: Shape of the mask over the whole batch, n rows included.
         passes: Numbers of the passes, C of them.
-        rows: Numbers of the batch's rows, n of them, counted over the whole input.
+        rows: Numbers of the batch's rows, n of them and ascending, counted over the whole input.
         layout: Where the rows lie in `shape`, or None where the tensor does not hold rows (noise on weights).
         independent: Whether each row draws its own words.
 

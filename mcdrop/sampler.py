@@ -10,6 +10,7 @@ References:
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack, cast, overload
 
 import numpy as np
@@ -17,16 +18,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mcdrop.arguments import check_count
+from mcdrop.arguments import check_choice, check_count
 from mcdrop.errors import InputError
 from mcdrop.execution import (
     PROBE_ROWS,
     Execution,
+    LastLayer,
     Masks,
     Options,
+    Recall,
     Run,
     RunOptions,
     Sampling,
+    Stopping,
     fit_precision,
     log_likelihood,
     make_twin,
@@ -46,6 +50,8 @@ from mcdrop.predictive import (
     Tasks,
     check_class_options,
     check_task,
+    conditional_reading,
+    in_order,
     reading_of,
 )
 from mcdrop.sites import SiteTable
@@ -145,6 +151,7 @@ class MCDropout(Generic[Predictive]):
         self.task = task
         self.output = output
         self._outputs, self._class_axis = outputs, class_axis
+        self._recall = Recall()
 
     def __repr__(self) -> str:
         """Return the net's class, the task and the chosen output."""
@@ -172,10 +179,14 @@ class MCDropout(Generic[Predictive]):
         self,
         x: Any,
         *,
-        passes: int = 100,
+        passes: int | Literal["auto"] = 100,
+        tolerance: float | None = None,
+        quantile: float = 1.0,
+        max_passes: int = 10_000,
         seed: int = 0,
         masks: Masks = "shared",
         sampling: Sampling = "iid",
+        last_layer: LastLayer = "sampled",
         keep_samples: bool = False,
         batch_size: int | None = None,
         memory_limit: int | str | None = None,
@@ -193,11 +204,24 @@ class MCDropout(Generic[Predictive]):
                 A mapping goes to the net as it is where its forward requires one argument, of another name than any
                 in it. Tensors of a floating type that some parameter or buffer of the net has are taken as they are;
                 other floating values are converted to the type that most numbers in the net's parameters have.
-            passes: Number of passes T, at least 2.
+            passes: Number of passes T, at least 2; 1 is enough where the exact last layer is all that is stochastic.
+                "auto": as many as each row needs for its Monte Carlo error to be within the tolerance, in rounds
+                that end after 100 (stratified 200), 150, 200, 300, 400, 600, ... passes; rows that have converged are
+                not run again.
+            tolerance: For "auto", the largest standard error of a mean: for regression as a share of its `std`, default
+                0.05; for classification in probability, default 0.005.
+            quantile: For "auto", which share of the rows of a batch has to converge; below 1 a row's passes depend on
+                the batch it is in.
+            max_passes: For "auto", the most passes of a row.
             seed: What the masks are keyed by.
             masks: "shared": a pass is one draw of the weights, used for every row, so passes are functions and
                 joint over rows; "independent": every row of every pass has masks of its own.
-            sampling: "iid": passes are independent draws.
+            sampling: "iid": passes are independent draws; "stratified": within 25 passes each dropout unit's draw falls
+                into each 25th of [0, 1) once (see `mcdrop.strata`). As unbiased, with means several times less
+                variable; then make T a multiple of 25, and at least 100 for a rough `mcse`.
+            last_layer: "sampled" like all others; or "exact", for regression with a net that ends in plain dropout and
+                a Linear layer: mean and variance of that layer are computed for every pass instead of drawn, so
+                that the estimates are as unbiased and closer, and exact if no other dropout is live.
             keep_samples: Whether to keep all passes, T x N x D values, in `samples` (of a heteroscedastic net the
                 means); quantiles and intervals are then theirs and no longer a Gaussian's.
             batch_size: Rows to run at once; default: what the memory limit and the net's shapes allow. Changes
@@ -215,24 +239,29 @@ class MCDropout(Generic[Predictive]):
 
         Returns:
             A `RegressionPredictive` or a `ClassificationPredictive`; of several targets a dict of them. Of a
-            heteroscedastic net `std` is the epistemic part, `noise_std` the aleatoric one, and `total_std()` both.
+            heteroscedastic net `std` is the epistemic part, `noise_std` the aleatoric one, and `total_std()` both. With
+            passes="auto" their `passes` is an array of shape (N,).
 
         Raises:
             InputError: If an argument or the input data is not usable.
             NoDropoutError: If no dropout fires in the net.
             NetError: If the net refuses the inputs, or its outputs are unusable or, all of them, look like
                 probabilities where logits were expected.
-            ExecutionError: If the strategy asked for by name cannot run the net.
+            ExecutionError: If the strategy asked for by name cannot run the net, or its last layer is no such layer.
 
         Warns:
-            UserWarning: If the single logits of a classifier all lie in [0, 1], as those of a sigmoid do.
+            UserWarning: If the single logits of a classifier all lie in [0, 1], as those of a sigmoid do, or rows have
+                not converged after `max_passes`.
             SilentDropoutWarning: If dropout that is declared or was found adds no spread.
             RowMaskWarning: If rows cannot share a mask, or are time steps to the net.
             UncountedDrawsWarning: If the net draws past the counter, so that a seed holds for one batch size at most.
         """
-        check_count("passes", passes, least=2, why="a spread needs two draws")
+        check_choice("last_layer", last_layer, LastLayer)
+        exact = last_layer == "exact"
+        stopping = Stopping(tolerance=tolerance, quantile=quantile, max_passes=max_passes) if passes == "auto" else None
+        _check_passes(passes, tolerance, least=1 if exact else 2, keep_samples=keep_samples)
         options = Options(
-            passes=passes,
+            passes=max_passes if passes == "auto" else passes,
             seed=seed,
             masks=masks,
             sampling=sampling,
@@ -243,11 +272,24 @@ class MCDropout(Generic[Predictive]):
             dtype=dtype,
             progress=progress,
         )
-        reading = self._reading()
-        run = Run(self.net, self._open(x), choose=reading.choose, options=options)
-        known = {"passes": options.passes, "provenance": self._provenance(run.sites, options)}
-        states, samples = run.statistics(reading.summarize, keep=keep_samples)
-        return cast(Predictive, reading.predictive(states, samples, known))
+        reading = conditional_reading(self._reading(), keep_samples=keep_samples) if exact else self._reading()
+        run = Run(
+            self.net,
+            self._open(x),
+            choose=reading.choose,
+            options=options,
+            last_layer=last_layer,
+            recall=self._recall,
+        )
+        provenance = self._provenance(run.sites, options) | ({"last_layer": last_layer} if exact else {})
+        known = {"passes": options.passes, "provenance": provenance}
+        if stopping is None:
+            states, samples = run.statistics(reading.summarize, keep=keep_samples)
+            return cast(Predictive, reading.predictive(states, samples, known))
+        groups = run.rounds(reading.summarize, partial(reading.excess, tolerance=tolerance), stopping)
+        taken = np.repeat([group.passes for group in groups], [len(group.rows) for group in groups])
+        made = reading.predictive([group.state for group in groups], None, known | {"passes": taken})
+        return cast(Predictive, in_order(made, np.concatenate([group.rows for group in groups])))
 
     @overload
     def sample(
@@ -282,7 +324,7 @@ class MCDropout(Generic[Predictive]):
             ExecutionError: If the strategy asked for by name cannot run the net.
         """
         running, reading = read_options(options), self._reading()
-        run = Run(self.net, self._open(x), choose=reading.take, options=running)
+        run = Run(self.net, self._open(x), choose=reading.take, options=running, recall=self._recall)
         if isinstance(reading, JointReading):
             return dict(zip(cast(Mapping[Any, Task], self.task), run.draws(reading.split), strict=True))
         return run.samples()
@@ -329,7 +371,7 @@ class MCDropout(Generic[Predictive]):
         precision, reading = self._one_precision(tau, noise_std), self._reading()
         truth, stream = read_targets(y, labels=self.task == "classification"), self._open(x)
         truth.check_length(stream.total)
-        run = Run(self.net, stream, choose=reading.choose, options=running)
+        run = Run(self.net, stream, choose=reading.choose, options=running, recall=self._recall)
         values = log_likelihood(run, truth, lambda output, y: reading.likelihood(output, y, precision))
         reading.judge()
         return values
@@ -378,7 +420,7 @@ class MCDropout(Generic[Predictive]):
             )
         truth, stream = read_targets(y, labels=False), self._open(x)
         truth.check_length(stream.total)
-        run = Run(self.net, stream, choose=reading.choose, options=running)
+        run = Run(self.net, stream, choose=reading.choose, options=running, recall=self._recall)
         return fit_precision(run, truth, lambda: self._open(x))
 
     def _reading(self) -> Reading[Any, Any]:
@@ -418,6 +460,7 @@ class MCDropout(Generic[Predictive]):
             **chosen,
             "seed": int(options.seed),
             "masks": options.masks,
+            **({} if options.sampling == "iid" else {"sampling": options.sampling}),
             "sites": [
                 {"index": site.index, "kind": site.kind, "module": site.module, "rate": site.rate}
                 for site in sites.live
@@ -429,6 +472,19 @@ class MCDropout(Generic[Predictive]):
         floating = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
         usual, known = float_types_of(self.net)
         return open_stream(x, device=floating.device, dtype=usual, kept=known, keywords=keywords_of(self.net))
+
+
+def _check_passes(passes: int | str, tolerance: float | None, *, least: int, keep_samples: bool) -> None:
+    """Refuse a number of passes that is none, and options that do not go with it."""
+    if passes != "auto":
+        check_count("passes", passes, least=least, why='a spread needs two draws; or "auto"')
+        if tolerance is not None:
+            raise InputError(f"tolerance must go with passes='auto', got passes={passes!r}; leave one of them out")
+    elif keep_samples:
+        raise InputError(
+            "keep_samples must be False with passes='auto', got True: rows differ in their number of passes, and have "
+            "no common array; give a number of passes to keep them"
+        )
 
 
 def _is_program(net: object) -> bool:

@@ -138,3 +138,92 @@ def test_large_half_precision_values_do_not_overflow(chunk):
     exact = values.double().numpy()
     np.testing.assert_allclose(moments.mean.numpy(), exact.mean(0), rtol=1e-12, atol=1e-7)
     np.testing.assert_allclose(moments.std.numpy(), exact.std(0, ddof=1), rtol=1e-9)
+
+
+# Blocks of stratified passes
+
+
+def in_blocks(values, cuts, block):
+    """Merge moments of parts that are whole blocks, or part of one; those of one block are closed when it is whole."""
+    total, part = None, None
+    for piece in torch.tensor_split(values, cuts):
+        moments = Moments.of(piece, block=block)
+        if len(piece) % block:
+            part = moments if part is None else part.merge(moments)
+            if part.count < block:
+                continue
+            moments, part = part.closed(), None
+        total = moments if total is None else total.merge(moments)
+    return total if part is None else part if total is None else total.merge(part)
+
+
+@pytest.mark.parametrize("cuts", [[], [5], [2, 5], [5, 10], [1, 2, 3, 4, 5, 15], [10, 12], [5, 10, 15, 16]])
+@pytest.mark.parametrize("count", [15, 17])
+def test_means_of_blocks_do_not_depend_on_the_cuts(cuts, count):
+    values = torch.randn(count, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = values[:15].reshape(3, 5, 3, 2).mean(1)
+    moments = in_blocks(values, [cut for cut in sorted({*cuts, 15}) if cut < count], 5)
+    torch.testing.assert_close(moments.mean, values.mean(0))
+    torch.testing.assert_close(moments.m2, (values - values.mean(0)).square().sum(0))
+    assert moments.blocks.count == 3
+    torch.testing.assert_close(moments.blocks.mean, whole.mean(0))
+    torch.testing.assert_close(moments.blocks.m2, (whole - whole.mean(0)).square().sum(0))
+
+
+def test_whole_blocks_tell_the_error_by_their_spread():
+    values = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moments, means = Moments.of(values, block=5), values.reshape(4, 5, 3).mean(1)
+    torch.testing.assert_close(moments.error**2, means.var(0) / 4)
+    torch.testing.assert_close(moments.std**2, values.var(0, correction=0) + means.var(0) / 4)
+
+
+@given(st.integers(0, 99), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_a_part_of_a_block_counts_as_the_covariance_in_blocks_says(seed, rest):
+    """The two estimates solve the equations that they come from, for any numbers in."""
+    values = torch.randn(15 + rest, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    moments, total = in_blocks(values, [15], 5), 15 + rest
+    of_block = values[:15].reshape(3, 5, 3).mean(1).var(0)
+    pass_variance, mean_variance = moments.std**2, moments.error**2
+    within = (of_block - pass_variance / 5) * 5 / 4  # covariance of two passes of a block
+    pairs = 3 * 5 * 4 + rest * (rest - 1)
+    torch.testing.assert_close(mean_variance, (total * pass_variance + pairs * within) / total**2)
+    torch.testing.assert_close(moments.m2, total * (pass_variance - mean_variance))
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_fewer_than_two_blocks_are_taken_for_independent_passes(count):
+    values = torch.randn(count, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moments = in_blocks(values, [5] if count > 5 else [], 5)
+    torch.testing.assert_close(moments.std, values.std(0))
+    torch.testing.assert_close(moments.error, values.std(0) / count**0.5)
+
+
+def test_equal_passes_in_blocks_have_no_spread_and_no_error():
+    values = torch.full((13, 3), 0.1)
+    values[:, 2] = -torch.inf
+    moments = in_blocks(values, [5, 10], 5)
+    assert (moments.std == 0).all()
+    assert (moments.error == 0).all()
+
+
+@pytest.mark.parametrize("kind", [Moments, ClassMoments, GaussianMoments])
+def test_statistics_at_some_rows_are_those_of_the_rows(kind):
+    values = torch.randn(10, 6, 2, 3, generator=torch.Generator().manual_seed(0))
+    rows = torch.tensor([0, 2, 5])
+    ours, theirs = kind.of(values, block=5).at(rows), kind.of(values[:, rows], block=5)
+    for name, part in parts_of(ours).items():
+        torch.testing.assert_close(part, parts_of(theirs)[name])
+    assert kind.of(values[:5], block=5).closed().at(rows).merge(theirs) is not None
+
+
+def parts_of(state, path=""):
+    """Return every tensor in a state."""
+    found = {}
+    for name in state.__slots__:
+        value = getattr(state, name)
+        if isinstance(value, torch.Tensor):
+            found[path + name] = value
+        elif hasattr(value, "__slots__") and not isinstance(value, int):
+            found |= parts_of(value, f"{path}{name}.")
+    return found

@@ -44,6 +44,7 @@ PUBLIC = [
 LAYERS = [
     {"errors"},  # anyone may raise them
     {"alerts", "progress", "arguments", "rng"},
+    {"strata"},
     {"fused", "masks"},  # below the rest of their line: `sites` stands on both
     {
         "sites",

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcdrop import ClassificationPredictive, DataError, InputError, RegressionPredictive, load, storage
+from mcdrop.predictive import in_order
 from mcdrop.predictive.axes import name_axes
 
 MEAN, STD = np.array([[0.0, 10.0], [-3.0, 1.0], [2.0, 5.0]]), np.array([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])
@@ -581,3 +582,98 @@ def test_samples_in_a_file_are_the_draws_of_one_chain(tmp_path):
 def test_samples_of_one_number_need_an_axis_of_passes():
     with pytest.raises(InputError, match=r"samples must hold one array of the shape of mean, \(\), per pass, got \(\)"):
         RegressionPredictive(0.0, 1.0, passes=1, samples=3.0)
+
+
+# Passes that differ from point to point, and errors that are known
+
+
+def auto(**options):
+    given = {"passes": np.array([100, 400, 25]), "mean_error": STD / 50}
+    return gaussian(**(given | options))
+
+
+def auto_classes(**options):
+    pred = replace(classification(), samples=None)
+    return replace(pred, **({"passes": [30, 400, 25, 100], "probs_error": pred.probs_std / 50} | options))
+
+
+def test_errors_follow_from_each_points_passes_or_are_those_that_are_known():
+    np.testing.assert_array_equal(auto().mcse, STD / 50)
+    np.testing.assert_allclose(auto(mean_error=None).mcse, STD / np.array([[10], [20], [5]]))
+    np.testing.assert_array_equal(auto_classes().mcse, auto_classes().probs_std / 50)
+    roots = np.sqrt([30, 400, 25, 100])[:, None]
+    np.testing.assert_allclose(auto_classes(probs_error=None).mcse, auto_classes().probs_std / roots)
+    image = drawn((5, 4, 3), samples=None, passes=torch.arange(1, 6))
+    assert image.passes.dtype == np.int64
+    np.testing.assert_allclose(image.mcse[4], image.std[4] / np.sqrt(5))
+
+
+@pytest.mark.parametrize("error", [True, False])
+def test_passes_of_each_point_and_errors_come_back_from_files_to_the_bit(tmp_path, error):
+    for make, name in ((auto, "mean_error"), (auto_classes, "probs_error")):
+        pred = make() if error else make(**{name: None})
+        assert_equal_to_the_bit(saved(pred, tmp_path), pred)
+    one = RegressionPredictive([1.0], [0.1], passes=[7], mean_error=[0.01])
+    assert_equal_to_the_bit(saved(one, tmp_path), one)
+    everywhere = gaussian(mean_error=STD / 7)
+    assert_equal_to_the_bit(saved(everywhere, tmp_path), everywhere)
+
+
+def test_copies_keep_passes_and_errors():
+    assert (auto().with_noise(0.5).passes == auto().passes).all()
+    np.testing.assert_array_equal(auto().with_noise(0.5).mcse, auto().mcse)
+    assert "passes=array([100, 400,  25])" in repr(auto())
+
+
+@pytest.mark.parametrize("noise", [None, 2.0, np.ones(2), np.ones((1, 2)), np.arange(6.0).reshape(3, 2), STD[:, :1]])
+def test_points_can_be_put_in_another_order(noise):
+    pred = auto(noise_std=noise)
+    turned = in_order(pred, np.array([20, 0, 10]))
+    order = [1, 2, 0]
+    for name in ("mean", "std", "passes", "mean_error", "mcse"):
+        np.testing.assert_array_equal(getattr(turned, name), getattr(pred, name)[order])
+    if noise is not None:
+        np.testing.assert_array_equal(turned.total_std(), pred.total_std()[order])
+
+
+def test_points_of_kept_passes_and_of_several_targets_can_be_put_in_another_order():
+    pred = drawn((3, 2))
+    made = in_order({"a": pred, 0: classification_of_three()}, np.array([2, 1, 0]))
+    np.testing.assert_array_equal(made["a"].samples, pred.samples[:, ::-1])
+    np.testing.assert_array_equal(made[0].votes, classification_of_three().votes[::-1])
+    assert made[0].provenance == classification_of_three().provenance
+
+
+def classification_of_three():
+    return ClassificationPredictive.from_probs(PROBS[:3], provenance={"seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"passes": [100, 100]}, r"passes must be one number, or one per point, shape \(3,\), got shape \(2,\)"),
+        ({"passes": [[100], [100], [100]]}, r"passes must be one number, or one per point, .* got shape \(3, 1\)"),
+        ({"passes": [100, 0, 100]}, "passes must be integers of at least 1, got 0; give the number"),
+        ({"passes": [1.0, 2.0, 3.0]}, "passes must be integers of at least 1, got dtype float64"),
+        ({"passes": [True, True, True]}, "passes must be integers of at least 1, got dtype bool"),
+        ({"passes": "many"}, "passes must be an integer of at least 1"),
+        ({"passes": ["a", "b", "c"]}, "passes must be an array of numbers"),
+        ({"samples": np.zeros((100, 3, 2))}, "number of samples where they are kept, 100, got one per point"),
+        ({"mean_error": STD[:2]}, r"mean_error must have one standard error per value, .* got shape \(2, 2\)"),
+        ({"mean_error": -STD}, "mean_error must be >= 0 and finite, got -"),
+        ({"mean_error": STD * np.nan}, "mean_error must be >= 0 and finite, got nan"),
+        ({"mean_error": "small"}, "mean_error must be an array of numbers"),
+    ],
+)
+def test_passes_and_errors_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        auto(**changes)
+    assert "\n" not in str(caught.value)
+    if "samples" not in changes and "mean_error" not in changes and changes["passes"] != "many":
+        with pytest.raises(InputError, match="passes must be"):
+            auto_classes(**changes)
+
+
+def test_errors_of_classes_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match="probs_error must have one standard error per value"):
+        auto_classes(probs_error=np.zeros(3))

@@ -495,8 +495,11 @@ def test_repr_names_net_and_task():
 
 def test_signatures_are_pinned():
     assert str(inspect.signature(MCDropout.predict)) == (
-        "(self, x: Any, *, passes: int = 100, seed: int = 0, masks: Literal['shared', 'independent'] = 'shared', "
-        "sampling: Literal['iid', 'stratified'] = 'iid', keep_samples: bool = False, batch_size: int | None = None, "
+        "(self, x: Any, *, passes: Union[int, Literal['auto']] = 100, tolerance: float | None = None, "
+        "quantile: float = 1.0, max_passes: int = 10000, seed: int = 0, "
+        "masks: Literal['shared', 'independent'] = 'shared', "
+        "sampling: Literal['iid', 'stratified'] = 'iid', last_layer: Literal['sampled', 'exact'] = 'sampled', "
+        "keep_samples: bool = False, batch_size: int | None = None, "
         "memory_limit: int | str | None = None, "
         "execution: Literal['auto', 'fastest', 'loop', 'vectorized', 'thinned'] = 'auto', "
         "chunk_size: int | None = None, dtype: torch.dtype | None = None, progress: bool | str = False) "

@@ -1,9 +1,12 @@
 """How T passes run: one file a strategy."""
 
+from mcdrop.execution.last_layer import LastLayer
 from mcdrop.execution.likelihood import fit_precision, log_likelihood
 from mcdrop.execution.noise import Masks
 from mcdrop.execution.options import Execution, Options, RunOptions, Sampling, read_options
 from mcdrop.execution.plan import Plan, Twin
+from mcdrop.execution.recall import Recall
+from mcdrop.execution.rounds import Stopping
 from mcdrop.execution.run import Run
 from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.targets import Targets, read_targets
@@ -12,12 +15,15 @@ from mcdrop.execution.twin import make_twin, structural_twin
 __all__ = [
     "PROBE_ROWS",
     "Execution",
+    "LastLayer",
     "Masks",
     "Options",
     "Plan",
+    "Recall",
     "Run",
     "RunOptions",
     "Sampling",
+    "Stopping",
     "Targets",
     "Twin",
     "fit_precision",

@@ -63,6 +63,12 @@ def _alert_of_draws(plan: Plan, masks: Masks) -> None:
             "depend on the batch size; keep the entries of a row next to each other",
             RowMaskWarning,
         )
+    if plan.calls_by_row is not None:
+        alert(
+            "the net's dropout calls grow with its rows ({} for {} rows): each row gets a mask of its own, and the "
+            "draws depend on the batch size; call dropout once on the whole batch".format(*plan.calls_by_row),
+            RowMaskWarning,
+        )
     uncounted = [site for site in plan.sites.live if not site.counted]
     if uncounted:
         alert(

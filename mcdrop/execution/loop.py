@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mcdrop.execution.head import Head
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import Twin, run_net
 from mcdrop.inputs import Batch
@@ -26,20 +27,24 @@ def run_loop(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: range) -> 
         passes: Numbers of the passes, C of them.
 
     Returns:
-        The outputs, shape (C, n, ...).
+        The outputs, shape (C, n, ...); with the last layer in closed form (C, n, 2, ...).
 
     Raises:
         NetError: If the net refuses the inputs or returns something else than one row per row.
+        ExecutionError: If the last layer is to be in closed form and has none.
     """
     return torch.stack([_one_pass(twin, batch, noise, number) for number in passes])
 
 
 def _one_pass(twin: Twin, batch: Batch, noise: NoiseSource, number: int) -> Tensor:
     site = 0
+    head = None if noise.plan.closing is None else Head(noise.plan.closing)
 
     def on_site(call: SiteCall) -> Any:
         nonlocal site
         index, site = site, site + 1
+        if head is not None and head.takes(index, call):
+            return head.enter(call)
         if not call.live:
             return call.identity()
         factor, summand = noise.draw(
@@ -48,8 +53,13 @@ def _one_pass(twin: Twin, batch: Batch, noise: NoiseSource, number: int) -> Tens
         return call.result(factor[0], None if summand is None else summand[0])
 
     inputs = batch.cloned() if noise.plan.mutates_inputs else batch
-    with _generators(noise, number, batch), torch.no_grad(), Interception(on_site):
-        return run_net(twin, inputs)
+    with (
+        _generators(noise, number, batch),
+        torch.no_grad(),
+        Interception(on_site, None if head is None else head.follow),
+    ):
+        output = run_net(twin, inputs)
+        return output if head is None else head.result(output)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """From counted masks to the factors and summands that a strategy applies at each site."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,16 +30,18 @@ class NoiseSource:
         plan: The sites.
         seed: What the masks are keyed by.
         masks: Whether rows share their masks.
+        stratified: Whether every unit's draws fill its strata over each block of passes (see `mcdrop.strata`).
     """
 
     plan: Plan
     seed: int
     masks: Masks
+    stratified: bool = False
     _bits: dict[int, CountedBits] = field(default_factory=dict)
     _has_strayed: bool = False
 
     def draw(
-        self, site: int, what: SiteCall | Site, *, shape: tuple[int, ...], passes: range, rows: range
+        self, site: int, what: SiteCall | Site, *, shape: tuple[int, ...], passes: range, rows: Sequence[int]
     ) -> tuple[Tensor, Tensor | None]:
         """Draw the noise of one site for several passes.
 
@@ -47,7 +50,7 @@ class NoiseSource:
             what: The call or the surveyed site, for its kind, rate, type and device.
             shape: Shape of the mask over the batch.
             passes: Numbers of the passes, C of them.
-            rows: Numbers of the rows in the batch.
+            rows: Numbers of the rows in the batch, ascending.
 
         Returns:
             Factor and summand (None for most kinds), each of shape (C, *shape) or with length 1 on the row
@@ -56,7 +59,7 @@ class NoiseSource:
         """
         bits = self._bits.get(site)
         if bits is None:
-            bits = self._bits[site] = CountedBits(seed=self.seed, site=site)
+            bits = self._bits[site] = CountedBits(seed=self.seed, site=site, stratified=self.stratified)
         words = mask_words(
             bits,
             shape,

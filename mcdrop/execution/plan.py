@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mcdrop.errors import McdropError, NetError
+from mcdrop.execution.head import Closing
 from mcdrop.inputs import Batch
 from mcdrop.sites import Site, SiteTable
 
@@ -28,6 +29,9 @@ class Plan:
         suffix_bytes: Bytes a row makes from the first live site on.
         widest_bytes: Bytes of the largest tensor a row makes anywhere.
         widest_noisy_bytes: Bytes of the largest tensor a row makes from the first live site on.
+        calls_by_row: How many dropout calls there were for how many rows, if their number grows with the rows.
+        closing: Where the last layer in closed form starts; None where all sites are sampled. With it, a pass gives the
+            mean and the variance of the last layer, shape (n, 2, ...).
     """
 
     sites: SiteTable
@@ -40,6 +44,8 @@ class Plan:
     suffix_bytes: float
     widest_bytes: float
     widest_noisy_bytes: float
+    calls_by_row: tuple[int, int] | None = None
+    closing: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)

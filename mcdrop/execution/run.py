@@ -3,23 +3,27 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mcdrop.errors import NetError
+from mcdrop.errors import ExecutionError, NetError
 from mcdrop.execution.audit import require_noise
+from mcdrop.execution.last_layer import LastLayer, close_last_layer, options_for
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.options import Options
-from mcdrop.execution.strategy import default_batch_size, run_passes
+from mcdrop.execution.recall import Recall
+from mcdrop.execution.rounds import Settled, Stopping, report, run_rounds
+from mcdrop.execution.strategy import Strategy
 from mcdrop.execution.survey import PROBE_ROWS, survey
-from mcdrop.execution.thinning import make_thinned
 from mcdrop.execution.twin import make_twin
 from mcdrop.inputs import Batch, Stream
+from mcdrop.moments import Statistics
 from mcdrop.outputs import one_tensor
 from mcdrop.progress import Advance, track
+from mcdrop.strata import STRATA
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -32,7 +36,9 @@ class _Mergeable(Protocol):
 
 
 State = TypeVar("State", bound=_Mergeable)
+Stats = TypeVar("Stats", bound=Statistics)
 Split: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
+Summarize: TypeAlias = Callable[..., tuple[Stats, tuple[Tensor, ...]]]
 
 
 class Run:
@@ -49,6 +55,8 @@ class Run:
         *,
         choose: Callable[[Any], Tensor] = one_tensor,
         options: Options,
+        last_layer: LastLayer = "sampled",
+        recall: Recall | None = None,
     ) -> None:
         """Copy the net's structure and survey it.
 
@@ -57,22 +65,32 @@ class Run:
             stream: The inputs.
             choose: Takes what the net returns to the tensor to predict.
             options: How the passes are to run.
+            last_layer: "exact" has every pass give mean and variance of the last layer, shape (n, 2, ...), and runs
+                one pass where all are the same.
+            recall: What an earlier call found out about the net, and where this one leaves what it finds.
 
         Raises:
-            InputError: If an option does not fit this machine.
+            InputError: If an option does not fit this machine, or the net.
             NoDropoutError: If no dropout fires in the net.
             NetError: If the net refuses the inputs.
             ExecutionError: If the strategy asked for by name cannot run the net.
         """
-        self._options, self._stream = options, stream
         self._twin = make_twin(net, choose)
         block = next(stream.first.split(options.batch_size or PROBE_ROWS))
-        plan = survey(self._twin, block)
+        plan = None if recall is None else recall.plan(net, self._twin, block)
+        if plan is None:
+            plan = survey(self._twin, block)
+            if recall is not None:
+                recall.keep(net, self._twin, block, plan)
         require_noise(self._twin.module, plan, options.masks)
         self.sites = plan.sites
-        self._noise = NoiseSource(plan, options.seed, options.masks)
-        self._batch_size = options.batch_size or default_batch_size(plan)
-        self._thinned = make_thinned(self._twin, plan, block) if options.execution == "thinned" else None
+        if last_layer == "exact":
+            plan = close_last_layer(self._twin, plan, block)
+            options = options_for(plan, options)
+        self._options, self._stream = options, stream
+        self._noise = NoiseSource(plan, options.seed, options.masks, options.sampling == "stratified")
+        self._strategy = Strategy(self._twin, self._noise, options, block=block, rows=stream.total)
+        self._batch_size = self._strategy.batch_size
         self._trailing: torch.Size | None = None
 
     def samples(self) -> Tensor:
@@ -91,38 +109,62 @@ class Run:
         batches = []
         with self._track("Sampling") as advance:
             for batch in self._batches():
-                chunks = [[part.to("cpu") for part in split(chunk)] for chunk in self._chunks(batch, advance)]
+                outputs = self._chunks(batch, range(self._options.passes), advance)
+                chunks = [[part.to("cpu") for part in split(output)] for output in outputs]
                 batches.append([torch.cat(part) for part in zip(*chunks, strict=True)])
         return tuple(torch.cat(part, dim=1) for part in zip(*batches, strict=True))
 
-    def statistics(
-        self, summarize: Callable[[Tensor], tuple[State, tuple[Tensor, ...]]], *, keep: bool
-    ) -> tuple[list[State], tuple[Tensor, ...] | None]:
+    def statistics(self, summarize: "Summarize[Stats]", *, keep: bool) -> tuple[list[Stats], tuple[Tensor, ...] | None]:
         """Stream statistics over the passes.
 
         Args:
-            summarize: Makes the statistics of one chunk of passes, shape (C, n, ...), and what may be kept of it.
+            summarize: Makes the statistics of one chunk of passes, shape (C, n, ...), and what may be kept of it; with
+                `block=` if passes are stratified.
             keep: Whether to return what may be kept as well.
 
         Returns:
             The statistics of each batch, in order, and what was kept, each of shape (T, N, ...).
         """
-        states: list[State] = []
-        chunks: list[list[Tensor]] = []
+        states: list[Stats] = []
         batches: list[list[Tensor]] = []
-
-        def summarized(output: Tensor, rows: range) -> State:
-            state, parts = summarize(output)
-            if keep:
-                chunks.append([_numpy_ready(part) for part in parts])
-            return state
-
-        for state in self.states(summarized):
-            states.append(state)
-            if keep:
-                batches.append([torch.cat(part) for part in zip(*chunks, strict=True)])
-                chunks.clear()
+        with self._track("Predicting") as advance:
+            for batch in self._batches():
+                chunks: list[list[Tensor]] = []
+                kept = chunks if keep else None
+                states.append(self._summed(batch, range(self._options.passes), summarize, advance, kept))
+                if keep:
+                    batches.append([torch.cat(part) for part in zip(*chunks, strict=True)])
         return states, tuple(torch.cat(part, dim=1) for part in zip(*batches, strict=True)) if keep else None
+
+    def rounds(
+        self, summarize: "Summarize[Stats]", excess: Callable[[Stats], Tensor], stopping: Stopping
+    ) -> list[Settled[Stats]]:
+        """Stream statistics over as many passes as each row needs.
+
+        Args:
+            summarize: Makes the statistics of one chunk of passes, as for `statistics`.
+            excess: Tells how many times the tolerance the error of each row is.
+            stopping: When there have been enough passes.
+
+        Returns:
+            All rows, together with those of their batch that took as many passes.
+
+        Warns:
+            UserWarning: If rows have not converged.
+        """
+        groups: list[Settled[Stats]] = []
+        with track(None, "Predicting", enabled=self._options.progress) as advance:
+            for batch in self._batches():
+                groups += run_rounds(
+                    batch,
+                    stopping.rounds(self._options.passes, stratified=self._block > 1),
+                    walk=lambda rows, passes: self._summed(rows, passes, summarize, advance),
+                    excess=excess,
+                    alone=self._stand_alone,
+                    quantile=stopping.quantile,
+                )
+        report(groups, stopping)
+        return groups
 
     def states(self, of: Callable[[Tensor, range], State], *, title: str = "Predicting") -> Iterator[State]:
         """Yield, batch by batch, what the passes add up to there.
@@ -136,7 +178,8 @@ class Run:
         """
         with self._track(title) as advance:
             for batch in self._batches():
-                parts = (of(output, batch.rows) for output in self._chunks(batch, advance))
+                rows = range(batch.start, batch.start + batch.size)
+                parts = (of(output, rows) for output in self._chunks(batch, range(self._options.passes), advance))
                 yield reduce(lambda state, part: state.merge(part), parts)
 
     def again(self, stream: Stream) -> Self:
@@ -154,16 +197,53 @@ class Run:
         for block in self._stream.blocks:
             yield from block.split(self._batch_size)
 
-    def _chunks(self, batch: Batch, advance: Advance) -> Iterator[Tensor]:
-        for output in run_passes(
-            self._twin,
-            batch,
-            noise=self._noise,
-            passes=self._options.passes,
-            execution=self._options.execution,
-            chunk_size=self._options.chunk_size,
-            thinned=self._thinned,
-        ):
+    @property
+    def _block(self) -> int:
+        """Number of passes in a block; 1 where passes are independent."""
+        return STRATA if self._noise.stratified else 1
+
+    def _summed(
+        self,
+        batch: Batch,
+        passes: range,
+        summarize: "Summarize[Stats]",
+        advance: Advance,
+        kept: list[list[Tensor]] | None = None,
+    ) -> Stats:
+        """Return what some passes add up to, block by block; what may be kept of each chunk goes to `kept`."""
+        block, total, part, number = self._block, None, None, passes.start
+        summarized = partial(summarize, block=block) if block > 1 else summarize
+        for output in self._chunks(batch, passes, advance, block=block):
+            state, values = summarized(output)
+            if kept is not None:
+                kept.append([_numpy_ready(value) for value in values])
+            count = len(output)
+            number += count
+            del output, values  # before the next chunk is run
+            if count % block:  # within a block
+                part = state if part is None else part.merge(state)
+                if number % block:
+                    continue
+                state, part = part.closed(), None
+            total = state if total is None else total.merge(state)
+        whole = [state for state in (total, part) if state is not None]
+        return reduce(lambda state, other: state.merge(other), whole)
+
+    def _stand_alone(self, batch: Batch, places: Tensor) -> bool:
+        """Whether rows give the same without the rest of their batch: not if the net mixes rows or takes no fewer."""
+        first, silent = range(1), lambda steps: None
+        try:
+            whole = next(self._chunks(batch, first, silent))
+            whole = whole[:, places.to(whole.device)]
+            alone = next(self._chunks(batch.at(places), first, silent))
+        except (NetError, ExecutionError):
+            return False
+        rounding = torch.finfo(alone.dtype).eps ** 0.5 if alone.is_floating_point() else 0.0
+        largest = float(torch.where(whole.isfinite(), whole, 0.0).abs().max()) if whole.numel() else 0.0
+        return torch.allclose(alone, whole, rtol=0.0, atol=rounding * largest, equal_nan=True)
+
+    def _chunks(self, batch: Batch, passes: range, advance: Advance, *, block: int = 1) -> Iterator[Tensor]:
+        for output in self._strategy.run(batch, passes, block=block):
             yield output  # who takes it may know its parts, and say what changed in plainer words
             if self._trailing not in (None, output.shape[2:]):
                 raise NetError(

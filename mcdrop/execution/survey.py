@@ -12,8 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mcdrop.alerts import alert
-from mcdrop.errors import NetError, RowMaskWarning
+from mcdrop.errors import NetError
 from mcdrop.execution.plan import Plan, Twin
 from mcdrop.execution.record import Passed, Record, first_record
 from mcdrop.execution.scripted import frozen_rows, live_rows
@@ -90,8 +89,7 @@ class _Comparison:
     def plan(self, waking: Waking) -> Plan:
         larger, smaller, rows = self.larger, self.smaller, self._rows
         fired = self._fired(waking)
-        if smaller is not None and len(smaller.passed) != len(fired) and len(fired) % rows == 0:
-            _warn_of_calls_per_row(len(fired), rows)
+        is_by_row = smaller is not None and len(smaller.passed) != len(fired) and len(fired) % rows == 0
         uncounted = self._uncounted()
         found = [site for site in (*fired, *uncounted) if site.live]
         known = {site.module for site in waking.silent}
@@ -108,6 +106,7 @@ class _Comparison:
             suffix_bytes=larger.suffix / rows,
             widest_bytes=larger.widest / rows,
             widest_noisy_bytes=larger.widest_noisy / rows,
+            calls_by_row=(len(fired), rows) if is_by_row else None,
         )
 
     def _fired(self, waking: Waking) -> list[Site]:
@@ -271,14 +270,6 @@ def _with_another_first_row(tensor: Tensor, *, how: Callable[[Tensor], Tensor]) 
         how = _CHANGES[1]  # a fraction would be cut off
     other[0] = how(other[0].double()).to(other.dtype) if other.dtype is not torch.bool else ~other[0]
     return other
-
-
-def _warn_of_calls_per_row(calls: int, rows: int) -> None:
-    alert(
-        f"the net's dropout calls grow with its rows ({calls} for {rows} rows): each row gets a mask of its own, "
-        "and the draws depend on the batch size; call dropout once on the whole batch",
-        RowMaskWarning,
-    )
 
 
 def _one_row(shape: tuple[int, ...], layout: RowLayout | None) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from torch._C._functorch import is_batchedtensor
 from torch.utils._pytree import tree_leaves
 
 from mcdrop.errors import ExecutionError
+from mcdrop.execution.head import Head
 from mcdrop.execution.noise import NoiseSource
 from mcdrop.execution.plan import Twin, run_net
 from mcdrop.fused import unfold
@@ -36,7 +37,8 @@ def run_vectorized(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: rang
         passes: Numbers of the passes, C of them.
 
     Returns:
-        The outputs, shape (C, n, ...), equal to those of `run_loop` up to rounding.
+        The outputs, shape (C, n, ...), equal to those of `run_loop` up to rounding; with the last layer in closed
+        form (C, n, 2, ...).
 
     Raises:
         ExecutionError: If `vmap` cannot run the net; the message says why.
@@ -44,21 +46,27 @@ def run_vectorized(twin: Twin, batch: Batch, *, noise: NoiseSource, passes: rang
     if noise.plan.uncounted:
         raise ExecutionError(f"vectorized execution cannot run this net: it draws what cannot be counted; {_INSTEAD}")
     expected = [(site.kind, site.key, site.batch_shape(batch.size)) for site in noise.plan.fired]
+    closing = noise.plan.closing
     drawn = {
         number: noise.draw(number, site, shape=site.batch_shape(batch.size), passes=passes, rows=batch.rows)
         for number, site in enumerate(noise.plan.fired)
-        if site.live
+        if site.live and (closing is None or number != closing.site)
     }
     factors = {number: factor for number, (factor, _) in drawn.items()}
     summands = {number: summand for number, (_, summand) in drawn.items() if summand is not None}
 
     def one_pass(factors: dict[int, Tensor], summands: dict[int, Tensor]) -> Tensor:
         inputs = batch.cloned() if noise.plan.mutates_inputs else batch
-        with _Watch(_Replay(expected, factors, summands)):
-            return run_net(twin, inputs)
+        head = None if closing is None else Head(closing)
+        with _Watch(_Replay(expected, factors, summands, head), head):
+            output = run_net(twin, inputs)
+        return output if head is None else head.result(output)
 
     try:
         with torch.no_grad(), _quiet_fallback():
+            if not factors:  # nothing is sampled: the passes are the same
+                output = one_pass({}, {})
+                return output.expand(len(passes), *output.shape)
             return torch.func.vmap(one_pass)(factors, summands)
     except ExecutionError:
         raise
@@ -89,8 +97,9 @@ class _Replay:
         expected: list[tuple[str, float | bool | None, tuple[int, ...]]],
         factors: dict[int, Tensor],
         summands: dict[int, Tensor],
+        head: Head | None,
     ) -> None:
-        self._expected, self._factors, self._summands = expected, factors, summands
+        self._expected, self._factors, self._summands, self._head = expected, factors, summands, head
         self._next = 0
         self._stale: dict[int, Tensor] = {}  # by address, and kept alive so that the address stays theirs
 
@@ -99,6 +108,8 @@ class _Replay:
         # The shape too: a mask drawn at another shape might broadcast, silently.
         if self._expected[number : number + 1] != [(call.kind, call.key, call.mask_shape)]:
             raise ExecutionError(f"vectorized execution cannot run this net: its dropout calls vary; {_INSTEAD}")
+        if self._head is not None and self._head.takes(number, call):
+            return self._head.enter(call)
         if not call.live:
             return call.identity()
         target = call.target if call.inplace else None
@@ -123,8 +134,8 @@ class _Replay:
 class _Watch(Interception):
     """Replays dropout, and looks at what every other function reads."""
 
-    def __init__(self, replay: _Replay) -> None:
-        super().__init__(replay)
+    def __init__(self, replay: _Replay, head: Head | None) -> None:
+        super().__init__(replay, None if head is None else head.follow)
         self._replay = replay
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

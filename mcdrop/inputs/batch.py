@@ -1,7 +1,7 @@
 """Rows of the inputs as the arguments of a call: cut, repeated and changed at whatever depth the tensors lie."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["Batch", "Stream"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive rows of the inputs, as the arguments of one call of the net.
+    """Rows of the inputs, consecutive as a rule, as the arguments of one call of the net.
 
     Attributes:
         args: Positional arguments; tensors in them, also inside tuples, lists and mappings, have the rows on their
@@ -23,17 +23,19 @@ class Batch:
         kwargs: Keyword arguments, likewise.
         start: Number of the first row, counted over the whole input.
         size: Number of rows n.
+        numbers: The numbers of the rows where they are not consecutive, ascending.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     start: int
     size: int
+    numbers: tuple[int, ...] | None = None
 
     @property
-    def rows(self) -> range:
+    def rows(self) -> Sequence[int]:
         """The numbers of the rows, counted over the whole input."""
-        return range(self.start, self.start + self.size)
+        return range(self.start, self.start + self.size) if self.numbers is None else self.numbers
 
     def tensors(self) -> list[Tensor]:
         """Return every tensor in the arguments, at any depth."""
@@ -45,13 +47,18 @@ class Batch:
 
     def cloned(self) -> "Batch":
         """Return a batch whose tensors may be written to."""
-        return self._changed(torch.clone, self.start, self.size)
+        return replace(self._changed(torch.clone, self.start, self.size), numbers=self.numbers)
 
     def _changed(self, change: Callable[[Tensor], Tensor], start: int, size: int) -> "Batch":
         args, kwargs = change_leaves(
             (self.args, self.kwargs), lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf
         )
         return Batch(args, kwargs, start, size)
+
+    def at(self, places: Tensor) -> "Batch":
+        """Return some of the rows, given by their places in ascending order; they keep their numbers."""
+        part = self.map(lambda tensor: tensor[places.to(tensor.device)], start=self.start, size=len(places))
+        return replace(part, numbers=tuple(self.rows[place] for place in places.tolist()))
 
     def repeated(self, rows: int) -> "Batch":
         """Return so many rows, taken from the front, each repeated in place when there are fewer."""

@@ -1,7 +1,9 @@
 """The result types, what T passes say about N points, and how a net's return becomes one of them."""
 
 from mcdrop.predictive.classification import ClassificationPredictive
+from mcdrop.predictive.conditional import conditional_reading
 from mcdrop.predictive.joint import JointReading, Key
+from mcdrop.predictive.points import in_order
 from mcdrop.predictive.reading import Reading
 from mcdrop.predictive.regression import RegressionPredictive
 from mcdrop.predictive.tasks import Task, Tasks, check_class_options, check_task, reading_of
@@ -16,5 +18,7 @@ __all__ = [
     "Tasks",
     "check_class_options",
     "check_task",
+    "conditional_reading",
+    "in_order",
     "reading_of",
 ]

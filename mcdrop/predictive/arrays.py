@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop.arguments import check_count
 from mcdrop.errors import InputError
 
-__all__ = ["as_array", "as_floats", "check_samples", "refuse_outside"]
+__all__ = ["as_array", "as_error", "as_floats", "as_passes", "check_samples", "per_point", "refuse_outside"]
 
 
 def as_array(name: str, values: ArrayLike | torch.Tensor) -> NDArray[Any]:
@@ -77,22 +77,77 @@ def refuse_outside(
         raise InputError(f"{name} must {rule}, got {bad[0]:g} ({bad.size} such of {array.size} value(s)); {advice}")
 
 
+def as_passes(passes: Any, points: int) -> int | NDArray[np.int64]:
+    """Return the number of passes: one for all points as it is, or one for each as an array.
+
+    Args:
+        passes: What was given.
+        points: Number of points N.
+
+    Raises:
+        InputError: If these are no counts, or not one or N of them.
+    """
+    if isinstance(passes, str) or not hasattr(passes, "__len__"):
+        check_count("passes", passes, least=1, why="a prediction is made of one or more")
+        return passes  # type: ignore[no-any-return]
+    array = as_array("passes", passes)
+    if array.shape != (points,):
+        raise InputError(
+            f"passes must be one number, or one per point, shape ({points},), got shape {array.shape}; "
+            "give the number that each point took"
+        )
+    if array.dtype.kind not in "iu" or (array < 1).any():
+        got = f"{array.min()}" if array.dtype.kind in "iu" else f"dtype {array.dtype}"
+        raise InputError(f"passes must be integers of at least 1, got {got}; give the number that each point took")
+    return array.astype(np.int64, copy=False)
+
+
+def per_point(passes: int | NDArray[np.int64], ndim: int) -> Any:
+    """Return numbers of passes in a shape that goes with arrays of so many axes, the points in front."""
+    return passes if isinstance(passes, int | np.integer) else passes.reshape(-1, *[1] * (ndim - 1))
+
+
+def as_error(name: str, error: ArrayLike | torch.Tensor | None, shape: tuple[int, ...]) -> NDArray[np.floating] | None:
+    """Return Monte Carlo standard errors as an array, if there are any.
+
+    Args:
+        name: What the field is called.
+        error: One for each value, or None.
+        shape: The shape of the values.
+
+    Raises:
+        InputError: If they are no standard errors, or not one for each value.
+    """
+    if error is None:
+        return None
+    array = as_floats(name, error)
+    if array.shape != shape:
+        raise InputError(
+            f"{name} must have one standard error per value, shape {shape}, got shape {array.shape}; leave it out "
+            "where passes are independent"
+        )
+    refuse_outside(name, array, "be >= 0 and finite", least=0, advice="give standard errors, or leave it out")
+    return array
+
+
 def check_samples(
-    samples: ArrayLike | torch.Tensor | None, passes: int | None, *, reference: str, shape: tuple[int, ...]
+    samples: ArrayLike | torch.Tensor | None,
+    passes: int | NDArray[np.int64] | None,
+    *,
+    reference: str,
+    shape: tuple[int, ...],
 ) -> NDArray[np.floating] | None:
     """Return the passes, if they were kept, as an array of shape (T, *shape).
 
     Args:
         samples: The passes, or None.
-        passes: Their number T; None where there were none.
+        passes: Their number T, checked; None where there were none.
         reference: What the shape is of, for the message.
         shape: The shape of one pass.
 
     Raises:
-        InputError: If T is no count, or the passes are not T arrays of that shape, or hold NaN.
+        InputError: If the passes are not T arrays of that shape, or hold NaN.
     """
-    if passes is not None:
-        check_count("passes", passes, least=1, why="a prediction is made of one or more")
     if samples is None:
         return None
     array = as_floats("samples", samples)
@@ -101,9 +156,10 @@ def check_samples(
             f"samples must hold one array of the shape of {reference}, {shape}, per pass, got {array.shape}; "
             "put the passes on axis 0"
         )
-    if len(array) != passes:
+    if np.ndim(passes) > 0 or len(array) != passes:  # type: ignore[arg-type]
+        got = passes if np.ndim(passes) == 0 else "one per point"  # type: ignore[arg-type]
         raise InputError(
-            f"passes must be the number of samples where they are kept, {len(array)}, got {passes}; "
+            f"passes must be the number of samples where they are kept, {len(array)}, got {got}; "
             f"give passes={len(array)}, or leave samples out"
         )
     if array.size and np.isnan(array.min()):  # one sweep without a copy; minus infinity can be a masked class

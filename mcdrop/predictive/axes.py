@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError
 from mcdrop.storage import Archive, Variable
 
-__all__ = ["name_axes", "stack_passes", "unstack_passes"]
+__all__ = ["name_axes", "pack_passes", "stack_passes", "unpack_passes", "unstack_passes"]
 
 
 def name_axes(ndim: int, last: str) -> tuple[str, ...]:
@@ -34,6 +34,16 @@ def name_axes(ndim: int, last: str) -> tuple[str, ...]:
 def stack_passes(samples: NDArray[Any], axes: tuple[str, ...], units: str, long_name: str) -> Variable:
     """Return the passes of shape (T, N, ...) as the draws of one chain, which is how ArviZ looks at samples."""
     return Variable(("chain", "draw", *axes), samples[None], units, long_name)
+
+
+def pack_passes(passes: int | NDArray[np.int64]) -> Variable:
+    """Return the number of passes, one or one for each point, as it is written."""
+    return Variable(("point",)[: np.ndim(passes)], np.asarray(passes), "1", "number of passes")
+
+
+def unpack_passes(passes: Variable) -> Any:
+    """Return the number of passes as it was before it was written."""
+    return passes.values.item() if passes.values.size == 1 and not passes.dims else passes.values
 
 
 def unstack_passes(archive: Archive) -> NDArray[Any] | None:

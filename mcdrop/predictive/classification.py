@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcdrop import measures, storage
-from mcdrop.arguments import check_count
 from mcdrop.errors import DataError, InputError
-from mcdrop.predictive.arrays import as_array, as_floats, check_samples, refuse_outside
-from mcdrop.predictive.axes import name_axes, stack_passes, unstack_passes
+from mcdrop.predictive.arrays import as_array, as_error, as_floats, as_passes, check_samples, per_point, refuse_outside
+from mcdrop.predictive.axes import name_axes, pack_passes, stack_passes, unpack_passes, unstack_passes
 
 __all__ = ["ClassificationPredictive"]
 
@@ -44,9 +43,11 @@ class ClassificationPredictive:
         logit_std: Standard deviation between passes of the softmax input, shape (N, K).
         votes: In how many passes each class had the highest probability, shape (N, K).
         expected_entropy: Mean over passes of each pass's entropy, in nats: the aleatoric part, shape (N,).
-        passes: Number of Monte Carlo passes T.
+        passes: Number of Monte Carlo passes T, one for all points or an array of shape (N,).
         samples: The softmax inputs of every pass, shape (T, N, K), if they were kept.
         provenance: What made the prediction, as plain data: model, seed, kind of masks, dropout sites.
+        probs_error: Monte Carlo standard error of `probs`, in its shape, where it is not that of independent passes;
+            `mcse` gives it in any case.
     """
 
     probs: Floats
@@ -55,9 +56,10 @@ class ClassificationPredictive:
     logit_std: Floats
     votes: NDArray[np.int64]
     expected_entropy: Floats
-    passes: int
+    passes: int | NDArray[np.int64]
     samples: NDArray[np.floating] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    probs_error: Floats | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no probability or spread, or does not fit together."""
@@ -68,10 +70,12 @@ class ClassificationPredictive:
         _refuse_improbable(arrays["probs"])
         for name, (least, advice) in _FROM_ZERO.items():
             refuse_outside(name, arrays[name], "be >= 0 and finite", least=least, advice=advice)
-        check_count("passes", self.passes, least=1, why="a prediction is made of one or more")
-        samples = check_samples(self.samples, self.passes, reference="probs", shape=arrays["probs"].shape)
-        for name, array in (arrays | {"samples": samples}).items():
-            object.__setattr__(self, name, array)
+        shape = arrays["probs"].shape
+        passes = as_passes(self.passes, shape[0])
+        samples = check_samples(self.samples, passes, reference="probs", shape=shape)
+        error = as_error("probs_error", self.probs_error, shape)
+        for name, value in (arrays | {"passes": passes, "samples": samples, "probs_error": error}).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_probs(cls, probs: ArrayLike, *, provenance: Mapping[str, Any] | None = None) -> Self:
@@ -119,8 +123,13 @@ class ClassificationPredictive:
 
     @property
     def mcse(self) -> Floats:
-        r"""Monte Carlo standard error of `probs`, $\mathrm{probs\_std} / \sqrt{T}$."""
-        return np.asarray(self.probs_std / np.sqrt(self.passes))
+        r"""Monte Carlo standard error of `probs`, shape (N, K): $\mathrm{probs\_std} / \sqrt{T}$ of independent passes.
+
+        Stratified passes tell it by the spread of the means of their blocks (see `RegressionPredictive.mcse`).
+        """
+        if self.probs_error is not None:
+            return self.probs_error
+        return np.asarray(self.probs_std / np.sqrt(per_point(self.passes, self.probs_std.ndim)))
 
     @property
     def entropy(self) -> Floats:
@@ -170,9 +179,11 @@ class ClassificationPredictive:
             "votes": storage.Variable(axes, self.votes, "1", "passes won"),
             "expected_entropy": storage.Variable(axes[:-1], self.expected_entropy, "nat", "mean entropy of a pass"),
         }
+        if self.probs_error is not None:
+            predictions["probs_error"] = storage.Variable(axes, self.probs_error, "1", "Monte Carlo standard error")
         if self.samples is not None:
             predictions["samples"] = stack_passes(self.samples, axes, "1", "softmax inputs of the passes")
-        constants = {"passes": storage.Variable((), np.asarray(self.passes), "1", "number of passes")}
+        constants = {"passes": pack_passes(self.passes)}
         groups = {"predictions": predictions, "predictions_constant_data": constants}
         kind = ClassificationPredictive.__name__  # a subclass's may be unknown where it is loaded
         return storage.write(path, kind, groups, self.provenance)
@@ -186,13 +197,15 @@ class ClassificationPredictive:
         """
         names = ("probs", "probs_std", "logit_mean", "logit_std", "votes", "expected_entropy")
         fields = {name: archive.variable("predictions", name).values for name in names}
-        passes = archive.variable("predictions_constant_data", "passes").values
+        passes = archive.variable("predictions_constant_data", "passes")
+        error = archive.groups["predictions"].get("probs_error")
         try:
             return cls(
                 **fields,
-                passes=passes.item(),
+                passes=unpack_passes(passes),
                 samples=unstack_passes(archive),
                 provenance=dict(archive.attributes),
+                probs_error=None if error is None else error.values,
             )
         except InputError as error:
             raise DataError(f"{archive.path}: expected arrays that fit together, got others: {error}") from error

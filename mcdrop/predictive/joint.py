@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from mcdrop.errors import InputError
@@ -26,6 +27,14 @@ class _JointState:
     def merge(self, other: Self) -> Self:
         """Return the statistics of both parts together."""
         return type(self)(tuple(a.merge(b) for a, b in zip(self.parts, other.parts, strict=True)))
+
+    def closed(self) -> Self:
+        """Return the same statistics, known to be those of one whole block."""
+        return type(self)(tuple(part.closed() for part in self.parts))
+
+    def at(self, rows: Tensor) -> Self:
+        """Return the statistics at some of the rows, given by their places."""
+        return type(self)(tuple(part.at(rows) for part in self.parts))
 
 
 class JointReading(Reading[_JointState, dict[Key, Any]]):
@@ -53,11 +62,16 @@ class JointReading(Reading[_JointState, dict[Key, Any]]):
         """Return what was taken of each target, in order."""
         return tuple(self._taken.unpack(passes).values())
 
-    def summarize(self, passes: Tensor) -> tuple[_JointState, tuple[Tensor, ...]]:
+    def summarize(self, passes: Tensor, *, block: int = 1) -> tuple[_JointState, tuple[Tensor, ...]]:
         """Return the statistics of every target, and what of it may be kept."""
         parts = self._chosen.unpack(passes)
-        done = [reading.summarize(parts[key]) for key, reading in self._readings.items()]
+        done = [reading.summarize(parts[key], block=block) for key, reading in self._readings.items()]
         return _JointState(tuple(state for state, _ in done)), tuple(kept for _, (kept,) in done)
+
+    def excess(self, state: _JointState, tolerance: float | None) -> Tensor:
+        """Return the largest error of a row's targets, each over its tolerance."""
+        pairs = zip(self._readings.values(), state.parts, strict=True)
+        return torch.stack([reading.excess(part, tolerance) for reading, part in pairs]).amax(dim=0)
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Refuse: one number cannot tell how likely several targets are.

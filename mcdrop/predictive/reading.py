@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mcdrop.errors import InputError
-from mcdrop.moments import ClassMoments, GaussianMoments, Moments, joined
+from mcdrop.moments import ClassMoments, GaussianMoments, Moments, Statistics, joined
 from mcdrop.outputs import (
     GaussianReader,
     LogitReader,
@@ -32,11 +32,7 @@ Known: TypeAlias = Mapping[str, Any]
 """What a predictive holds beside its statistics: the number of passes and the provenance."""
 
 
-class _Mergeable(Protocol):
-    def merge(self, other: Self) -> Self: ...
-
-
-State = TypeVar("State", bound=_Mergeable)
+State = TypeVar("State", bound=Statistics)
 Result = TypeVar("Result", covariant=True)
 
 
@@ -45,9 +41,11 @@ class Reading(ABC, Generic[State, Result]):
 
     Attributes:
         task: What the task is called; several have no name.
+        tolerance: How large a Monte Carlo error of the mean may be unless the user says it.
     """
 
     task: ClassVar[str] = ""
+    tolerance: ClassVar[float] = 0.05
 
     @abstractmethod
     def take(self, output: Any) -> Tensor:
@@ -58,8 +56,28 @@ class Reading(ABC, Generic[State, Result]):
         return self.take(output)
 
     @abstractmethod
-    def summarize(self, passes: Tensor) -> tuple[State, tuple[Tensor, ...]]:
-        """Return the statistics of chosen passes, shape (C, n, ...), and what of them may be kept as samples."""
+    def summarize(self, passes: Tensor, *, block: int = 1) -> tuple[State, tuple[Tensor, ...]]:
+        """Return the statistics of chosen passes and what of them may be kept as samples.
+
+        Args:
+            passes: Shape (C, n, ...).
+            block: Number of passes in a block of stratified passes, as for `Moments.of`.
+        """
+
+    def excess(self, state: State, tolerance: float | None) -> Tensor:
+        """Return how many times the tolerance the Monte Carlo error of the mean is.
+
+        Args:
+            state: The statistics of n rows.
+            tolerance: The largest error that a row may have, or None for the task's own.
+
+        Returns:
+            Shape (n,): of the row's outputs the largest; NaN counts as none.
+
+        Raises:
+            InputError: If nothing says how large it is.
+        """
+        raise InputError(f"passes='auto' needs a Monte Carlo error to go by, got {type(self).__name__}; give a number")
 
     @abstractmethod
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
@@ -97,9 +115,13 @@ class RegressionReading(Reading[Moments, RegressionPredictive]):
         """Return the chosen tensor."""
         return require_real(self.selection(output))
 
-    def summarize(self, passes: Tensor) -> tuple[Moments, tuple[Tensor, ...]]:
+    def summarize(self, passes: Tensor, *, block: int = 1) -> tuple[Moments, tuple[Tensor, ...]]:
         """Return the moments of the values; they may be kept."""
-        return Moments.of(passes), (passes,)
+        return Moments.of(passes, block=block), (passes,)
+
+    def excess(self, state: Moments, tolerance: float | None) -> Tensor:
+        """Return the largest error of a row's means, each as a share of its spread, over the tolerance."""
+        return _largest(_share(state) / (tolerance or self.tolerance))
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return the Gaussian likelihood with the noise that tau says."""
@@ -112,7 +134,7 @@ class RegressionReading(Reading[Moments, RegressionPredictive]):
         """Return mean and spread."""
         mean, std = joined([s.mean for s in states]), joined([s.std for s in states])
         check_finite(mean + std)
-        return RegressionPredictive(mean=mean, std=std, samples=_only(samples), **known)
+        return RegressionPredictive(mean=mean, std=std, samples=_only(samples), mean_error=_error(states), **known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +152,13 @@ class HeteroscedasticReading(Reading[GaussianMoments, RegressionPredictive]):
         """Return mean and log-variance, shape (n, 2, ...)."""
         return self.reader(output)
 
-    def summarize(self, passes: Tensor) -> tuple[GaussianMoments, tuple[Tensor, ...]]:
+    def summarize(self, passes: Tensor, *, block: int = 1) -> tuple[GaussianMoments, tuple[Tensor, ...]]:
         """Return the moments of means and variances; the means may be kept."""
-        return GaussianMoments.of(passes), (passes[:, :, 0],)
+        return GaussianMoments.of(passes, block=block), (passes[:, :, 0],)
+
+    def excess(self, state: GaussianMoments, tolerance: float | None) -> Tensor:
+        """Return the largest error of a row's means, each as a share of its spread, over the tolerance."""
+        return _largest(_share(state.means) / (tolerance or self.tolerance))
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return the Gaussian likelihood with the noise of each pass."""
@@ -147,7 +173,10 @@ class HeteroscedasticReading(Reading[GaussianMoments, RegressionPredictive]):
         log_variance = torch.cat([s.log_variance for s in states])
         check_log_variances(log_variance)
         noise = np.asarray((0.5 * log_variance).exp().numpy())
-        return RegressionPredictive(mean=mean, std=std, noise_std=noise, samples=_only(samples), **known)
+        error = _error([s.means for s in states])
+        return RegressionPredictive(
+            mean=mean, std=std, noise_std=noise, samples=_only(samples), mean_error=error, **known
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +191,7 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
     """
 
     task: ClassVar[str] = "classification"
+    tolerance: ClassVar[float] = 0.005
     selection: Selection
     logits: LogitReader = field(default_factory=LogitReader)
     class_axis: int | None = None
@@ -191,10 +221,14 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
             "on the last one, as in per-token logits; say class_axis=1 or class_axis=-1"
         )
 
-    def summarize(self, passes: Tensor) -> tuple[ClassMoments, tuple[Tensor, ...]]:
+    def summarize(self, passes: Tensor, *, block: int = 1) -> tuple[ClassMoments, tuple[Tensor, ...]]:
         """Return the statistics of the classes; the softmax inputs may be kept."""
         values = self.logits(passes)
-        return ClassMoments.of(values), (values,)
+        return ClassMoments.of(values, block=block), (values,)
+
+    def excess(self, state: ClassMoments, tolerance: float | None) -> Tensor:
+        """Return the largest error of a row's probabilities over the tolerance."""
+        return _largest(state.probs.error / (tolerance or self.tolerance))
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return the probability of the true classes."""
@@ -219,9 +253,26 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
             votes=torch.cat([s.votes for s in states]).numpy(),
             expected_entropy=joined([s.entropy.mean for s in states]),
             samples=_only(samples),
+            probs_error=_error([s.probs for s in states]),
             **known,
         )
 
 
 def _only(samples: Sequence[Tensor] | None) -> Any:
     return None if samples is None else samples[0].numpy()
+
+
+def _error(states: Sequence[Moments]) -> Any:
+    """Return the Monte Carlo error of the means where it is not that of independent passes."""
+    return joined([state.error for state in states]) if any(state.block > 1 for state in states) else None
+
+
+def _share(state: Moments) -> Tensor:
+    """Return the error of each mean as a share of its spread; without spread there is none."""
+    return torch.where(state.std > 0, state.error / state.std, 0.0)
+
+
+def _largest(values: Tensor) -> Tensor:
+    """Return the largest value of each row; NaN counts as none, and is refused when the prediction is made."""
+    flat = values.reshape(len(values), -1).nan_to_num(nan=0.0)
+    return flat.amax(dim=1) if flat.shape[1] else flat.new_zeros(len(flat))

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcdrop import storage
 from mcdrop.errors import DataError, InputError
-from mcdrop.predictive.arrays import as_floats, check_samples, refuse_outside
-from mcdrop.predictive.axes import name_axes, stack_passes, unstack_passes
+from mcdrop.predictive.arrays import as_error, as_floats, as_passes, check_samples, per_point, refuse_outside
+from mcdrop.predictive.axes import name_axes, pack_passes, stack_passes, unpack_passes, unstack_passes
 
 __all__ = ["RegressionPredictive"]
 
@@ -33,19 +33,23 @@ class RegressionPredictive:
         mean: Predictive mean, shape (N, D) or whatever trailing shape the net gives, in units of y.
         std: Epistemic standard deviation (spread between passes), same shape and units.
             Unbiased variance, that is divided by T - 1.
-        passes: Number of Monte Carlo passes T, or None for a closed form such as a Gaussian process.
+        passes: Number of Monte Carlo passes T, one for all points or an array of shape (N,), or None for a closed form
+            such as a Gaussian process.
         noise_std: Observation noise (a standard deviation) where the model knows it, broadcastable to `mean`: the
             aleatoric part. Of a heteroscedastic net, the root of the mean of the noise variances of the passes.
         samples: The passes themselves, shape (T, N, D), if they were kept.
         provenance: What made the prediction, as plain data: model, seed, kind of masks, dropout sites.
+        mean_error: Monte Carlo standard error of the mean, in the shape and units of `mean`, where it is not that of
+            independent passes; `mcse` gives it in any case.
     """
 
     mean: Floats
     std: Floats
-    passes: int | None = None
+    passes: int | NDArray[np.int64] | None = None
     noise_std: float | Floats | None = None
     samples: NDArray[np.floating] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    mean_error: Floats | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no mean and spread, or does not fit together."""
@@ -57,9 +61,12 @@ class RegressionPredictive:
             )
         refuse_outside("mean", mean, "be finite", advice="leave out the points that the model cannot predict")
         refuse_outside("std", std, "be >= 0 and finite", least=0, advice="give standard deviations in units of y")
-        samples = check_samples(self.samples, self.passes, reference="mean", shape=mean.shape)
-        for name, array in (("mean", mean), ("std", std), ("samples", samples)):
-            object.__setattr__(self, name, array)
+        passes = None if self.passes is None else as_passes(self.passes, len(mean) if mean.ndim else 1)
+        samples = check_samples(self.samples, passes, reference="mean", shape=mean.shape)
+        error = as_error("mean_error", self.mean_error, mean.shape)
+        made = {"mean": mean, "std": std, "passes": passes, "samples": samples, "mean_error": error}
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
         if self.noise_std is not None:
             _noise(self.noise_std, mean.shape)
             if not isinstance(self.noise_std, float | int):
@@ -71,8 +78,17 @@ class RegressionPredictive:
 
     @property
     def mcse(self) -> Floats:
-        r"""Monte Carlo standard error of the mean, $\mathrm{std} / \sqrt{T}$; zero for a closed form."""
-        return np.zeros_like(self.std) if self.passes is None else self.std / np.sqrt(self.passes)
+        r"""Monte Carlo standard error of the mean, in its shape and units; zero for a closed form.
+
+        That is $\mathrm{std} / \sqrt{T}$ of independent passes. Stratified passes tell it by the spread of the means of
+        their blocks of 25, so roughly where there are few: of 100 passes to within about 40% (three degrees of
+        freedom), of 1000 to within 11%. Of less than 50 it is that of independent passes, which is too large.
+        """
+        if self.mean_error is not None:
+            return self.mean_error
+        if self.passes is None:
+            return np.zeros_like(self.std)
+        return np.asarray(self.std / np.sqrt(per_point(self.passes, self.std.ndim)))
 
     def total_std(self, noise_std: ArrayLike | None = None) -> Floats:
         r"""Return the standard deviation of a new observation, $\sqrt{\mathrm{std}^2 + \sigma^2}$.
@@ -161,8 +177,9 @@ class RegressionPredictive:
     def save(self, path: str | Path) -> Path:
         """Write the prediction to an HDF5 file that `mcdrop.load` and `arviz.from_netcdf` open.
 
-        The group `predictions` holds `mean` and `std` and, if kept, `samples` with the passes as the draws of one
-        chain; `predictions_constant_data` the noise and the number of passes. The provenance becomes attributes.
+        The group `predictions` holds `mean` and `std`, `mean_error` if there is one, and, if kept, `samples` with the
+        passes as the draws of one chain; `predictions_constant_data` the noise and the number of passes. The provenance
+        becomes attributes.
 
         Args:
             path: The file; an old one is replaced once the new one is whole.
@@ -179,11 +196,13 @@ class RegressionPredictive:
             "mean": storage.Variable(axes, self.mean, "", "predictive mean"),
             "std": storage.Variable(axes, self.std, "", "epistemic standard deviation"),
         }
+        if self.mean_error is not None:
+            predictions["mean_error"] = storage.Variable(axes, self.mean_error, "", "Monte Carlo standard error")
         if self.samples is not None:
             predictions["samples"] = stack_passes(self.samples, axes, "", "passes")
         constants = {}
         if self.passes is not None:
-            constants["passes"] = storage.Variable((), np.asarray(self.passes), "1", "number of passes")
+            constants["passes"] = pack_passes(self.passes)
         if self.noise_std is not None:
             noise = np.asarray(self.noise_std)
             own = zip(reversed(noise.shape), reversed(self.mean.shape), reversed(axes), strict=False)
@@ -202,14 +221,16 @@ class RegressionPredictive:
         """
         constants = archive.groups.get("predictions_constant_data", {})
         noise = constants["noise_std"].values if "noise_std" in constants else None
+        error = archive.groups["predictions"].get("mean_error") if "predictions" in archive.groups else None
         try:
             return cls(
                 mean=archive.variable("predictions", "mean").values,
                 std=archive.variable("predictions", "std").values,
-                passes=constants["passes"].values.item() if "passes" in constants else None,
+                passes=unpack_passes(constants["passes"]) if "passes" in constants else None,
                 noise_std=float(noise) if noise is not None and noise.ndim == 0 else noise,
                 samples=unstack_passes(archive),
                 provenance=dict(archive.attributes),
+                mean_error=None if error is None else error.values,
             )
         except InputError as error:
             raise DataError(f"{archive.path}: expected arrays that fit together, got others: {error}") from error

@@ -19,13 +19,24 @@ SiteCall = DropoutCall | DrawCall
 class Interception(TorchFunctionMode):
     """Hands every stochastic call made while it is active to `on_site`, whatever a dropout's training flag says.
 
+    What all other calls gave is shown to `on_result`, if there is one.
+
     Normalization that has running statistics uses them.
     """
 
-    def __init__(self, on_site: Callable[[Any], Any]) -> None:
-        """Watch with a callback that takes a `SiteCall` and returns what the call shall return."""
+    def __init__(
+        self,
+        on_site: Callable[[Any], Any],
+        on_result: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None] | None = None,
+    ) -> None:
+        """Watch with a callback.
+
+        Args:
+            on_site: Takes a `SiteCall` and returns what the call shall return.
+            on_result: Takes any other function, its arguments and what it returned.
+        """
         super().__init__()
-        self._on_site = on_site
+        self._on_site, self._on_result = on_site, on_result
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -39,7 +50,10 @@ class Interception(TorchFunctionMode):
         if unfolded is not None:
             with self:  # a mode is off inside its own handler; on again, it sees the dropout inside the fused call
                 return unfolded()
-        return self.other(func, *frozen(func, args, kwargs))
+        result = self.other(func, *frozen(func, args, kwargs))
+        if self._on_result is not None:
+            self._on_result(func, args, kwargs, result)
+        return result
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function that draws nothing, or what cannot be counted."""

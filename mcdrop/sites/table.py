@@ -55,6 +55,13 @@ class Site:
         return self.fired > 0 and self.rate != 0
 
     @property
+    def by_unit(self) -> bool:
+        """Whether it drops entries of axis 1 to 0, the same for all rows and all places."""
+        shape = self.mask_shape or ()
+        is_dropout = self.law is None and "alpha" not in self.kind
+        return is_dropout and self.layout == RowLayout(0, 1) and len(shape) > 1 and all(n == 1 for n in shape[2:])
+
+    @property
     def key(self) -> float | bool | None:
         """What the noise depends on besides kind and shape, as the call has it."""
         return self.rate if self.law is None else self.live

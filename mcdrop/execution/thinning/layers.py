@@ -11,9 +11,8 @@ of which the shares a and b live, cost
 - with the weights masked, for inputs that no pass changes: $U K (n + 20)$.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, Literal
 
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor, fx, nn
 from mcdrop.execution.thinning.scratch import Scratch
 from mcdrop.execution.thinning.values import Each, Keep, Masked, Noisy, Packed, full_shape, of_passes
 
-__all__ = ["Layer", "Prefer", "read_layer"]
+__all__ = ["Layer", "Prefer", "linear_costs", "read_layer"]
 
 Prefer = Literal["cheapest", "thin"]
 """How a layer runs: as its shapes suggest, or on slices wherever that is possible."""
@@ -44,21 +43,23 @@ class Layer:
         weight: Shape (outputs, inputs, ...).
         bias: Shape (outputs,), or None.
         convolve: The convolution, given inputs, weight and bias; None for a linear layer.
+        inner: Number of the site whose units reach this layer as zeros.
         outer: Number of the site that drops this layer's outputs, if nothing else reads them.
-        reads_live: Whether a site's units reach this layer as zeros.
+        places: At how many places of a row the weights are applied; 1 for a linear layer.
     """
 
     weight: Tensor
     bias: Tensor | None
     convolve: Any = None
+    inner: int | None = None
     outer: int | None = None
-    reads_live: bool = False
+    places: int = 1
     _turned: Tensor | None = field(default=None, init=False)
 
     @property
     def is_sliced(self) -> bool:
         """Whether there is anything to slice."""
-        return self.reads_live or self.outer is not None
+        return self.inner is not None or self.outer is not None
 
     def __call__(self, value: Noisy, keeps: dict[int, Keep], prefer: Prefer, scratch: Scratch) -> Noisy:
         """Apply to all passes of a chunk.
@@ -79,22 +80,28 @@ class Layer:
         if isinstance(value, Masked) and not value.differs and self._masks_weights(shape[0], value):
             return self._shared(value)
         passes = len(value.values if isinstance(value, Each) else value.keep.counts)
-        if (inner or outer) and self._is_thin(shape, passes, inner, outer, prefer):
+        if (inner or outer) and (prefer == "thin" or self._is_thin(shape[0], passes, inner, outer)):
             return self._thin(value, inner, outer, passes, scratch)
         return Each(self._stacked(of_passes(value)))
 
-    def _is_thin(
-        self, shape: Sequence[int], passes: int, inner: Keep | None, outer: Keep | None, prefer: Prefer
-    ) -> bool:
-        if prefer == "thin":
-            return True
-        share = (inner.share if inner else 1.0) * (outer.share if outer else 1.0)
-        rows, weights = shape[0], self.weight.numel()
-        if self.convolve is not None:  # strides make it fewer places, but as many for both ways
-            return (1 - share) * rows * prod(shape[2:]) * weights > _NEW_SHAPE
-        slicing = _SLICING_BOTH if inner and outer else _SLICING_ONE
-        thin = share * weights * (rows + _READING + slicing) + _CALLS
-        return _MARGIN * thin < weights * (rows + _READING / passes) + (_ZEROING * rows * shape[1] if inner else 0.0)
+    def costs(self, rows: int, passes: int, inner: float | None, outer: float | None) -> tuple[float, float]:
+        """Return what a pass takes on slices, and stacked with others, in multiplications.
+
+        Args:
+            rows: Rows n.
+            passes: Passes side by side, C of them.
+            inner: Share of the inputs that live, None where they are not known to.
+            outer: Share of the outputs that is needed, None where all of them are.
+        """
+        if self.convolve is None:
+            outputs, inputs = self.weight.shape
+            return linear_costs(outputs, inputs, rows, passes, inner=inner, outer=outer)
+        whole = float(rows * self.places * self.weight.numel())
+        return (inner or 1.0) * (outer or 1.0) * whole + _NEW_SHAPE, whole
+
+    def _is_thin(self, rows: int, passes: int, inner: Keep | None, outer: Keep | None) -> bool:
+        thin, stacked = self.costs(rows, passes, inner.share if inner else None, outer.share if outer else None)
+        return thin < stacked
 
     def _masks_weights(self, rows: int, value: Masked) -> bool:
         """Whether masking the weights of all passes, for one product with the inputs, beats the other two ways."""
@@ -173,23 +180,46 @@ class Layer:
         return torch.unflatten(self._turned, 0, (-1, block)).index_select(0, columns).flatten(0, 1).t()
 
 
+def linear_costs(
+    outputs: int, inputs: int, rows: int, passes: int, *, inner: float | None, outer: float | None
+) -> tuple[float, float]:
+    """Return what a pass through a linear layer takes on slices, and stacked with others, in multiplications.
+
+    Args:
+        outputs: Number of outputs K.
+        inputs: Number of inputs U.
+        rows: Rows n.
+        passes: Passes side by side, C of them.
+        inner: Share of the inputs that live, None where they are not known to.
+        outer: Share of the outputs that is needed, None where all of them are.
+    """
+    share = (1.0 if inner is None else inner) * (1.0 if outer is None else outer)
+    slicing = _SLICING_ONE if inner is None or outer is None else _SLICING_BOTH
+    thin = _MARGIN * (share * inputs * outputs * (rows + _READING + slicing) + _CALLS)
+    zeroing = 0.0 if inner is None else _ZEROING * rows * inputs
+    return thin, inputs * outputs * (rows + _READING / passes) + zeroing
+
+
 def _selected(tensor: Tensor, rows: Tensor, scratch: Scratch, use: str) -> Tensor:
     """Return some rows of a tensor."""
     return torch.index_select(tensor, 0, rows, out=scratch.like(tensor, use, len(rows), *tensor.shape[1:]))
 
 
-def read_layer(node: fx.Node, module: nn.Module | None, rank: int) -> Layer | None:
-    """Read a node that is a linear layer, or a convolution in one group.
+def read_layer(node: fx.Node, module: nn.Module | None, values: Mapping[fx.Node, Any]) -> Layer | None:
+    """Read a node that is a linear layer, or a convolution in one group, as a module or as a function of parameters.
 
     Args:
-        node: The node; its one tensor comes first.
+        node: The node; its one tensor that may differ from pass to pass comes first.
         module: The module it calls, if it calls one.
-        rank: Number of axes of that tensor.
+        values: What the nodes before it hold for a few rows.
 
     Returns:
         The layer, or None where a node is nothing of the kind.
     """
-    if module is None or len(node.args) != 1 or node.kwargs:
+    rank = values[node.args[0]].dim()  # type: ignore[index]
+    if module is None:
+        return _of_call(node, rank, values)
+    if len(node.args) != 1 or node.kwargs:
         return None
     forward = type(module).forward
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
@@ -199,18 +229,41 @@ def read_layer(node: fx.Node, module: nn.Module | None, rank: int) -> Layer | No
             if module.groups != 1 or module.padding_mode != "zeros" or rank != axes + 2:
                 return None
             bias = None if module.bias is None else module.bias.detach()
-            return Layer(module.weight.detach(), bias, _Convolution(function, module))
+            settings = module.stride, module.padding, module.dilation
+            return Layer(module.weight.detach(), bias, _Convolution(function, settings))
     return None
+
+
+def _of_call(node: fx.Node, rank: int, values: Mapping[fx.Node, Any]) -> Layer | None:
+    """Read a call of a function on parameters of the net."""
+    axes = _FUNCTIONS.get(node.target) if node.op == "call_function" else None
+    if axes is None or (axes and rank != axes + 2):
+        return None
+    named = dict(zip(_ARGUMENTS, node.args, strict=False)) | dict(node.kwargs)
+    weight, bias = (_parameter(named.get(name), values) for name in ("weight", "bias"))
+    settings = tuple(named.get(name, default) for name, default in _SETTINGS.items())
+    is_known = weight is not None and (bias is None) == (named.get("bias") is None)
+    if not is_known or any(isinstance(setting, fx.Node) for setting in settings) or named.get("groups", 1) != 1:
+        return None
+    assert weight is not None, "known"
+    return Layer(weight, bias, _Convolution(node.target, settings) if axes else None)
+
+
+def _parameter(source: Any, values: Mapping[fx.Node, Any]) -> Tensor | None:
+    """Return what a node holds if it is a tensor of the net's own."""
+    if not isinstance(source, fx.Node) or source.op != "get_attr":
+        return None
+    tensor: Tensor = values[source]
+    return tensor.detach()
 
 
 @dataclass(frozen=True, slots=True)
 class _Convolution:
     function: Any
-    module: Any
+    settings: tuple[Any, ...]
 
     def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        module = self.module
-        output: Tensor = self.function(inputs, weight, bias, module.stride, module.padding, module.dilation, 1)
+        output: Tensor = self.function(inputs, weight, bias, *self.settings, 1)
         return output
 
 
@@ -219,3 +272,8 @@ _CONVOLUTIONS: dict[Any, tuple[Any, int]] = {
     nn.Conv2d: (F.conv2d, 2),
     nn.Conv3d: (F.conv3d, 3),
 }
+
+_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_SETTINGS = {"stride": 1, "padding": 0, "dilation": 1}
+
+_FUNCTIONS: dict[Any, int] = {F.linear: 0, **dict(_CONVOLUTIONS.values())}

@@ -14,7 +14,6 @@ from mcdrop.execution.plan import Plan
 from mcdrop.execution.thinning.layers import Layer, read_layer
 from mcdrop.execution.thinning.tracing import Form, match_sites, refusal, trace, writes_over
 from mcdrop.execution.thinning.units import Flatten, Norm, Unit, read_units
-from mcdrop.masks import RowLayout
 from mcdrop.sites import DropoutCall, Site
 
 __all__ = ["Drop", "Program", "Step", "make_program", "run_step"]
@@ -87,6 +86,25 @@ class Program:
         """Names of the layers that can run on slices of their weights."""
         return tuple(s.node.name for s in self.steps if isinstance(s.action, Layer) and s.action.is_sliced)
 
+    def costs(self, rows: int, passes: int) -> tuple[float, float]:
+        """Return what a pass takes in here and with `torch.func.vmap`, in multiplications.
+
+        Args:
+            rows: Rows n.
+            passes: Passes side by side, C of them.
+        """
+        drops = [step.action for step in self.steps if isinstance(step.action, Drop) and step.action.by_unit]
+        shares = {drop.number: 1 - (drop.site.rate or 0.0) for drop in drops}
+        here = there = 0.0
+        for action in (step.action for step in self.steps if step.noisy):
+            if isinstance(action, Layer):
+                inner, outer = (None if number is None else shares[number] for number in (action.inner, action.outer))
+                thin, stacked = action.costs(rows, passes, inner, outer)
+                here, there = here + min(thin, stacked), there + stacked
+            elif isinstance(action, Unit):
+                there += action.saves * rows
+        return here, there
+
 
 def make_program(net: nn.Module, plan: Plan, form: Form) -> Program:
     """Trace a net and read its steps.
@@ -117,10 +135,12 @@ def make_program(net: nn.Module, plan: Plan, form: Form) -> Program:
             source in steps and steps[source].noisy for source in node.all_input_nodes
         )
         values[node] = _tried(step, values)
+        if isinstance(step.action, Layer):
+            step.action.places = values[node].shape[2:].numel() if step.action.convolve is not None else 1
     for node, step in steps.items():
         if isinstance(step.action, Drop) and step.action.by_unit:
             _follow_back(node, step.action, steps)
-            _follow_on(node, steps)
+            _follow_on(node, step.action, steps)
         if isinstance(step.action, Unit):
             (source,) = node.all_input_nodes
             step.alone = source in steps and isinstance(steps[source].action, Layer) and len(source.users) == 1
@@ -187,12 +207,12 @@ def _action(
     module = modules.get(str(node.target)) if node.op == "call_module" else None
     given = values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
     if isinstance(given, Tensor):
-        known = read_units(node, module, given.dim())
+        known = read_units(node, module, given)
         if known is not None:
             if known[1] and not _is_private(node.args[0], values):  # type: ignore[arg-type]
                 raise refusal(f"its call {node.name} writes over what other calls may read")
             return known[0]
-        layer = read_layer(node, module, given.dim())
+        layer = read_layer(node, module, values)
         if layer is not None:
             return layer
     if _writes(node, modules):
@@ -218,9 +238,7 @@ def _share_memory(one: Any, other: Any) -> bool:
 def _is_by_unit(site: Site, given: Any) -> bool:
     """Whether a site drops entries of axis 1, the same for all rows and places, to 0."""
     shape = site.mask_shape or ()
-    if "alpha" in site.kind or site.layout != RowLayout(0, 1) or len(shape) < 2 or not isinstance(given, Tensor):
-        return False
-    return all(length == 1 for length in shape[2:]) and given.dim() == len(shape) and given.shape[1] == shape[1]
+    return site.by_unit and isinstance(given, Tensor) and given.dim() == len(shape) and given.shape[1] == shape[1]
 
 
 def _follow_back(node: fx.Node, drop: Drop, steps: dict[fx.Node, Step]) -> None:
@@ -236,14 +254,14 @@ def _follow_back(node: fx.Node, drop: Drop, steps: dict[fx.Node, Step]) -> None:
         source = source.all_input_nodes[0]
 
 
-def _follow_on(node: fx.Node, steps: dict[fx.Node, Step]) -> None:
-    """Note which layers read a site's units."""
+def _follow_on(node: fx.Node, drop: Drop, steps: dict[fx.Node, Step]) -> None:
+    """Tell the layers that read a site's units which site it is."""
     for user in node.users:
         action = steps[user].action if user in steps else None
         if isinstance(action, Layer):
-            action.reads_live = True
+            action.inner = drop.number
         elif isinstance(action, Flatten) or (isinstance(action, Unit) and action.keeps_zero):
-            _follow_on(user, steps)
+            _follow_on(user, drop, steps)
 
 
 def _mark_last_uses(steps: dict[fx.Node, Step]) -> None:

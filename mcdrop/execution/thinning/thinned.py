@@ -9,6 +9,7 @@ References:
     (section 1: thinned networks). https://jmlr.org/papers/v15/srivastava14a.html
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,30 +30,40 @@ from mcdrop.inputs import Batch
 __all__ = ["Thinned", "make_thinned"]
 
 
-def make_thinned(twin: Twin, plan: Plan, batch: Batch) -> "Thinned":
+def make_thinned(
+    twin: Twin, plan: Plan, batch: Batch, *, is_worth: Callable[[Program], bool] | None = None
+) -> "Thinned":
     """Trace a net, plan which units can be left out of which layers, and try that on a few passes.
 
     Args:
         twin: The structural twin and what to predict of its output.
         plan: What the survey found.
         batch: Rows of the kind that are to be predicted; eight of them are run.
+        is_worth: Tells whether a traced net is worth trying; default: any is.
 
     Returns:
         What runs the passes.
 
     Raises:
-        ExecutionError: If the net cannot run thinned; the message says why.
+        ExecutionError: If the net cannot run thinned, or is not worth it; the message says why.
     """
+    if plan.closing is not None:
+        raise refusal("its last layer is taken in closed form")
     errors: list[Exception] = []
     for is_whole in (False, True):  # a net for one batch size takes nothing less than a whole batch
         try:
             rows = batch if is_whole else batch.repeated(8)
-            thinned = Thinned(twin, make_program(twin.module, plan, Form(rows.cloned())), writes=plan.mutates_inputs)
+            program = make_program(twin.module, plan, Form(rows.cloned()))
+            if is_worth is not None and not is_worth(program):
+                break
+            thinned = Thinned(twin, program, writes=plan.mutates_inputs)
             _compare(thinned, plan, rows)
         except Exception as error:  # whatever a user's net may raise
             errors.append(error)
         else:
             return thinned
+    if not errors:
+        raise refusal("it would be no faster")
     first = errors[0]
     if isinstance(first, ExecutionError):
         raise first

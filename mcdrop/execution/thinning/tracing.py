@@ -69,7 +69,7 @@ class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def __init__(self, form: Form) -> None:
-        super().__init__()
+        super().__init__(param_shapes_constant=True)
         self._form, self._thread = form, threading.get_ident()
 
     def create_args_for_root(
@@ -234,7 +234,7 @@ _WRITING = frozenset({operator.setitem, operator.delitem, setattr}) | {
 
 def writes_over(node: fx.Node, module: nn.Module | None) -> bool:
     """Whether a node may write over its input, as far as its name, its settings and its arguments tell."""
-    if bool(getattr(module, "inplace", False)) or "out" in node.kwargs:
+    if bool(getattr(module, "inplace", False)) or node.kwargs.get("out") is not None:
         return True
     if node.op == "call_method":
         name = str(node.target)

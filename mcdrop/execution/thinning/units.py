@@ -15,7 +15,10 @@ from torch import Tensor, fx, nn
 
 from mcdrop.execution.thinning.values import Each, Masked, Noisy, Packed, of_passes
 
-__all__ = ["Flatten", "Norm", "Unit", "read_units"]
+__all__ = ["POOLING", "Flatten", "Norm", "Unit", "read_units"]
+
+POOLING = 150.0
+"""Multiplications in the time that max-pooling as a maximum of shifted images saves for each entry on a CPU."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,12 +30,14 @@ class Unit:
         keeps_zero: Whether it takes 0 to 0.
         homogeneous: Whether a positive factor may be applied before or after it.
         over: The same function, written over its input, where there is one.
+        saves: Multiplications that a row of it saves against the kernel it stands for.
     """
 
     function: Callable[[Tensor], Tensor]
     keeps_zero: bool = True
     homogeneous: bool = False
     over: Callable[[Tensor], Tensor] | None = None
+    saves: float = 0.0
 
     def __call__(self, value: Noisy, memo: dict[Any, Any], *, alone: bool = False) -> Noisy:
         """Apply to all passes.
@@ -107,20 +112,21 @@ class Flatten:
         return Each(of_passes(value).flatten(2))
 
 
-def read_units(node: fx.Node, module: nn.Module | None, rank: int) -> tuple[Unit | Norm | Flatten, bool] | None:
+def read_units(node: fx.Node, module: nn.Module | None, given: Tensor) -> tuple[Unit | Norm | Flatten, bool] | None:
     """Read a node that acts on each unit alone.
 
     Args:
         node: The node; its one tensor comes first.
         module: The module it calls, if it calls one.
-        rank: Number of axes of that tensor.
+        given: What that tensor is for a few rows.
 
     Returns:
         The step, and whether it was to write over its input; None where a node is nothing of the kind, or is so in a
         way that is not known here.
     """
+    rank = given.dim()
     if module is not None:
-        return _of_module(module, rank) if len(node.args) == 1 and not node.kwargs else None
+        return _of_module(module, given) if len(node.args) == 1 and not node.kwargs else None
     if node.op == "call_method" and node.target == "flatten":
         return (Flatten(), False) if _flattens(node.args[1:], node.kwargs, rank) else None
     if node.target is torch.flatten:
@@ -128,8 +134,8 @@ def read_units(node: fx.Node, module: nn.Module | None, rank: int) -> tuple[Unit
     return _of_call(node, rank)
 
 
-def _of_module(module: nn.Module, rank: int) -> tuple[Unit | Norm | Flatten, bool] | None:
-    kind = type(module)
+def _of_module(module: nn.Module, given: Tensor) -> tuple[Unit | Norm | Flatten, bool] | None:
+    kind, rank = type(module), given.dim()
     in_place = bool(getattr(module, "inplace", False))
     if kind in _ACTIVATIONS:
         keeps_zero, homogeneous = _ACTIVATIONS[kind]
@@ -141,7 +147,9 @@ def _of_module(module: nn.Module, rank: int) -> tuple[Unit | Norm | Flatten, boo
     if kind in _POOLS:
         if rank != _POOLS[kind] + 2 or getattr(module, "return_indices", False):
             return None
-        return Unit(_fast_pool(module) or module.forward, homogeneous=True), False
+        fast = _fast_pool(module) if given.device.type == "cpu" else None
+        saved = POOLING * given[0].numel() if fast and len(given) else 0.0
+        return Unit(fast or module.forward, homogeneous=True, saves=saved), False
     if kind in _NORMS and rank in _NORMS[kind] and getattr(module, "running_mean", None) is not None:
         return Norm(module), False
     if isinstance(module, nn.Flatten) and kind is nn.Flatten:
@@ -194,7 +202,7 @@ def _fast_pool(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
 
 def _shifted_maximum(module: nn.Module, tensor: Tensor, *, steps: tuple[tuple[int, int, int], ...]) -> Tensor:
     fits = all(tensor.shape[axis] >= size for axis, size, _ in steps)
-    if tensor.device.type != "cpu" or tensor.dim() != 4 or not fits:
+    if tensor.dim() != 4 or not fits:
         pooled: Tensor = module.forward(tensor)
         return pooled
     for axis, size, stride in steps:
