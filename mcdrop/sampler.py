@@ -185,7 +185,7 @@ class MCDropout(Generic[Predictive]):
         max_passes: int = 10_000,
         seed: int = 0,
         masks: Masks = "shared",
-        sampling: Sampling = "iid",
+        sampling: Sampling = "stratified",
         last_layer: LastLayer = "sampled",
         keep_samples: bool = False,
         batch_size: int | None = None,
@@ -460,7 +460,7 @@ class MCDropout(Generic[Predictive]):
             **chosen,
             "seed": int(options.seed),
             "masks": options.masks,
-            **({} if options.sampling == "iid" else {"sampling": options.sampling}),
+            "sampling": options.sampling,
             "sites": [
                 {"index": site.index, "kind": site.kind, "module": site.module, "rate": site.rate}
                 for site in sites.live

@@ -404,6 +404,7 @@ def test_provenance_says_in_plain_data_what_fixes_the_draws(task, net):
             "task": task,
             "seed": 7,
             "masks": "independent",
+            "sampling": "stratified",
             "sites": [
                 {"index": i, "kind": "dropout", "module": module, "rate": rate}
                 for i, (module, rate) in enumerate(zip(places, rates, strict=True))
@@ -498,7 +499,7 @@ def test_signatures_are_pinned():
         "(self, x: Any, *, passes: Union[int, Literal['auto']] = 100, tolerance: float | None = None, "
         "quantile: float = 1.0, max_passes: int = 10000, seed: int = 0, "
         "masks: Literal['shared', 'independent'] = 'shared', "
-        "sampling: Literal['iid', 'stratified'] = 'iid', last_layer: Literal['sampled', 'exact'] = 'sampled', "
+        "sampling: Literal['iid', 'stratified'] = 'stratified', last_layer: Literal['sampled', 'exact'] = 'sampled', "
         "keep_samples: bool = False, batch_size: int | None = None, "
         "memory_limit: int | str | None = None, "
         "execution: Literal['auto', 'fastest', 'loop', 'vectorized', 'thinned'] = 'auto', "

@@ -254,7 +254,7 @@ def test_draws_do_not_depend_on_how_passes_are_run(masks):
     ):
         if masks == "shared" or how.get("execution") != "thinned":
             torch.testing.assert_close(model.sample(x, **options, **how), whole)
-    assert (whole != model.sample(x, passes=60, masks=masks)).any()
+    assert (whole != model.sample(x, passes=60, masks=masks, sampling="iid")).any()
 
 
 @pytest.mark.parametrize("task", ["regression", "classification", "heteroscedastic"])
@@ -274,8 +274,9 @@ def test_the_error_of_less_than_two_blocks_is_that_of_independent_passes():
     model, x = MCDropout(with_weights(mlp()).eval()), randn(7, 3, seed=1)
     pred = model.predict(x, passes=49, sampling="stratified")
     np.testing.assert_allclose(pred.mcse, pred.std / 7)
-    assert "sampling" not in model.predict(x, passes=49).provenance
-    assert model.predict(x, passes=49).mean_error is None
+    independent = model.predict(x, passes=49, sampling="iid")
+    assert independent.mean_error is None
+    assert (pred.provenance["sampling"], independent.provenance["sampling"]) == ("stratified", "iid")
 
 
 def test_likelihoods_take_stratified_passes():

@@ -169,7 +169,7 @@ def test_statistics_hold_no_outputs(task):
         net,
         open_stream(X, device=torch.device("cpu"), dtype=torch.float32),
         choose=reading.choose,
-        options=Options(passes=40, batch_size=3, chunk_size=2),
+        options=Options(passes=40, sampling="iid", batch_size=3, chunk_size=2),
     )
     alive, most = [], 0
 
@@ -397,8 +397,9 @@ def test_half_precision_at_the_end_of_its_range_has_finite_statistics(dtype, pas
     net = nn.Sequential(
         nn.Linear(3, 2), nn.Dropout(0.5), Call(lambda _, x: (x * 0).where(x == 0, x.sign()) * 6e4 + 5e3)
     ).to(dtype)
-    pred = MCDropout(with_weights(net)).predict(X, passes=passes, keep_samples=True)
-    exact = MCDropout(net).sample(X, passes=passes).double().numpy()
+    options = {"passes": passes, "sampling": "iid"}
+    pred = MCDropout(with_weights(net)).predict(X, **options, keep_samples=True)
+    exact = MCDropout(net).sample(X, **options).double().numpy()
     assert np.abs(exact).max() > 5e4
     np.testing.assert_allclose(pred.mean, exact.mean(0), rtol=1e-12)
     np.testing.assert_allclose(pred.std, exact.std(0, ddof=1), rtol=1e-9)

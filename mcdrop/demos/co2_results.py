@@ -1,7 +1,6 @@
 """What the CO2 demo's models predict: on the tutorial's grid, and in the months that they are judged by."""
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from mcdrop.baselines import GPRegressor
 from mcdrop.datasets import CO2
 from mcdrop.demos.co2_months import split_months
 from mcdrop.errors import ConvergenceWarning
-from mcdrop.predictive import RegressionPredictive
+from mcdrop.predictive import RegressionPredictive, at_points
 from mcdrop.sampler import MCDropout
 
 __all__ = ["GRID", "NAMES", "Results"]
@@ -157,6 +156,6 @@ class Results:
         self.on_after[name] = _cut(pred, slice(second, None))
 
 
-def _cut(pred: RegressionPredictive, rows: slice | NDArray[np.bool_]) -> RegressionPredictive:
-    """Return some points of a prediction whose noise is one number."""
-    return replace(pred, mean=pred.mean[rows], std=pred.std[rows])
+def _cut(pred: RegressionPredictive, rows: slice) -> RegressionPredictive:
+    """Return some points of a prediction."""
+    return at_points(pred, np.arange(len(pred))[rows])

@@ -1,7 +1,7 @@
 """Who wins where on the CO2 record: every model scored inside the data, and 1, 5 and 20 years after it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from mcdrop.comparison import Comparison, compare
 from mcdrop.demos.co2_months import Months
 from mcdrop.demos.co2_results import NAMES, Results
 from mcdrop.demos.report import Table
-from mcdrop.predictive import RegressionPredictive
+from mcdrop.predictive import RegressionPredictive, at_points
 from mcdrop.scores import CoverageCurve, coverage_curve, crps_gaussian, pit
 
 __all__ = ["Window", "score_windows"]
@@ -97,10 +97,7 @@ def score_windows(results: Results) -> list[Window]:
     split = results.split
     windows = [_score(results, INSIDE, split.inside, results.on_inside)]
     for name, (months, chosen) in split.windows().items():
-        predictions = {
-            model: replace(pred, mean=pred.mean[chosen], std=pred.std[chosen])
-            for model, pred in results.on_after.items()
-        }
+        predictions = {model: at_points(pred, np.flatnonzero(chosen)) for model, pred in results.on_after.items()}
         years = np.ceil(split.years_after[chosen] - 1e-6).astype(np.int64)
         windows.append(_score(results, name, months, predictions, years if len(np.unique(years)) > 1 else None))
     return windows

@@ -9,7 +9,6 @@ References:
     Shift. NeurIPS. https://arxiv.org/abs/1906.02530 (rotated MNIST: section 4.1).
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from torch import nn
 from mcdrop.baselines import GPClassifier
 from mcdrop.datasets import rotate
 from mcdrop.demos.digits_sweep import TITLES, average_weights
-from mcdrop.predictive import ClassificationPredictive
+from mcdrop.predictive import ClassificationPredictive, at_points
 from mcdrop.sampler import MCDropout
 
 __all__ = ["MODELS", "SHIFT_ANGLES", "Shift", "describe_gp", "fit_gp", "turn_all"]
@@ -78,7 +77,7 @@ class Shift:
         """Return what every model says of the digits at these angles, numbered from 0, one after the other."""
         count = len(self.labels)
         rows = np.concatenate([np.arange(k * count, (k + 1) * count) for k in places])
-        return {name: _select(pred, rows) for name, pred in self.predictions.items()}
+        return {name: at_points(pred, rows) for name, pred in self.predictions.items()}
 
     def answers(self, count: int) -> NDArray[np.int64]:
         """Return the right answers to the digits at so many angles, one after the other."""
@@ -127,16 +126,3 @@ def describe_gp(gp: GPClassifier, trained_on: int) -> dict[str, Any]:
         "hyperparameters": {name: float(value) for name, value in gp.hyperparameters_.items()},
         "units": dict(gp.units_),
     }
-
-
-def _select(pred: ClassificationPredictive, rows: NDArray[np.int64]) -> ClassificationPredictive:
-    """Return the prediction for some of the points."""
-    return replace(
-        pred,
-        probs=pred.probs[rows],
-        probs_std=pred.probs_std[rows],
-        logit_mean=pred.logit_mean[rows],
-        logit_std=pred.logit_std[rows],
-        votes=pred.votes[rows],
-        expected_entropy=pred.expected_entropy[rows],
-    )

@@ -58,7 +58,7 @@ class Options:
     passes: int = 100
     seed: int = 0
     masks: Masks = "shared"
-    sampling: Sampling = "iid"
+    sampling: Sampling = "stratified"
     batch_size: int | None = None
     memory_limit: int | str | None = None
     execution: Execution = "auto"

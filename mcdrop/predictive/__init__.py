@@ -3,7 +3,7 @@
 from mcdrop.predictive.classification import ClassificationPredictive
 from mcdrop.predictive.conditional import conditional_reading
 from mcdrop.predictive.joint import JointReading, Key
-from mcdrop.predictive.points import in_order
+from mcdrop.predictive.points import at_points, in_order
 from mcdrop.predictive.reading import Reading
 from mcdrop.predictive.regression import RegressionPredictive
 from mcdrop.predictive.tasks import Task, Tasks, check_class_options, check_task, reading_of
@@ -16,6 +16,7 @@ __all__ = [
     "RegressionPredictive",
     "Task",
     "Tasks",
+    "at_points",
     "check_class_options",
     "check_task",
     "conditional_reading",

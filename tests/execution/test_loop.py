@@ -35,7 +35,7 @@ def test_one_layer_has_its_closed_form_mean_and_variance_ever_closer(p, masks, e
     net, x = one_layer(p), randn(ROWS, UNITS).double()
     mean, variance, fourth = closed_form(net, x, p)
     for passes in (100, 900, 8100) if execution == "vectorized" else (100, 900):
-        pred = MCDropout(net).predict(x, passes=passes, seed=2, masks=masks, execution=execution)
+        pred = MCDropout(net).predict(x, passes=passes, seed=2, masks=masks, sampling="iid", execution=execution)
         assert (np.abs(pred.mean - mean) <= LIMIT * np.sqrt(variance / passes)).all()
         assert (np.abs(pred.mcse - np.sqrt(variance / passes)) <= 0.5 * np.sqrt(variance / passes)).all()
         of_variance = fourth / passes + 2 * variance**2 / (passes - 1)
@@ -48,7 +48,7 @@ def test_variance_is_unbiased_from_two_passes_on(masks, execution):
     net, x = one_layer(0.5), randn(1, UNITS).double()
     _, variance, fourth = closed_form(net, x, 0.5)
     seeds = 1500 if execution == "vectorized" else 300
-    options = {"passes": 2, "masks": masks, "execution": execution}
+    options = {"passes": 2, "masks": masks, "sampling": "iid", "execution": execution}
     squares = [MCDropout(net).predict(x, seed=seed, **options).std ** 2 for seed in range(seeds)]
     error = np.sqrt((fourth / 2 + 2 * variance**2) / seeds)
     assert (np.abs(np.mean(squares, axis=0) - variance) <= LIMIT * error).all()
@@ -85,7 +85,7 @@ def test_rows_with_shared_masks_have_the_joint_distribution_of_one_draw_of_the_w
 def test_the_oracle_itself_is_the_formula_with_counted_masks():
     """Pass t of seed s multiplies by m / (1 - p) with the mask of (s, site, t), and nothing else happens."""
     net, x = one_layer(0.4), randn(ROWS, UNITS).double()
-    samples = MCDropout(net).sample(x, passes=5, seed=9, execution="loop")
+    samples = MCDropout(net).sample(x, passes=5, seed=9, sampling="iid", execution="loop")
     mask = kept(CountedBits(seed=9, site=0).shared(range(5), UNITS), 0.4)
     with torch.no_grad():
         expected = torch.stack([net[1](x * torch.from_numpy(m).double() / 0.6) for m in mask])
@@ -94,6 +94,6 @@ def test_the_oracle_itself_is_the_formula_with_counted_masks():
 
 def test_second_site_uses_its_own_number():
     net = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5))
-    samples = MCDropout(net).sample(torch.ones(1, 50), passes=4, seed=1)
+    samples = MCDropout(net).sample(torch.ones(1, 50), passes=4, seed=1, sampling="iid")
     masks = [kept(CountedBits(seed=1, site=site).shared(range(4), 50), 0.5) for site in (0, 1)]
     assert (samples[:, 0].numpy() == 4.0 * (masks[0] & masks[1])).all()

@@ -159,7 +159,7 @@ def test_outputs_that_never_change_have_converged():
     net = nn.Sequential(nn.Linear(3, 8, bias=False), nn.Dropout(0.5), nn.Linear(8, 2))
     x = X.clone()
     x[3] = 0
-    pred = MCDropout(with_weights(net).eval()).predict(x, passes="auto", tolerance=0.06)
+    pred = MCDropout(with_weights(net).eval()).predict(x, passes="auto", sampling="iid", tolerance=0.06)
     assert pred.passes.tolist() == [300] * 3 + [100] + [300] * 8
     assert (pred.std[3] == 0).all()
     assert (pred.mcse[3] == 0).all()
@@ -170,15 +170,18 @@ def two_heads(self, x):
     return {"size": self.size(h), "kind": self.kind(h)}
 
 
+IID = {"passes": "auto", "sampling": "iid"}
+
+
 def test_several_targets_must_all_have_converged():
     net = Call(two_heads, first=nn.Linear(3, 32), drop=nn.Dropout(0.3), size=nn.Linear(32, 1), kind=nn.Linear(32, 4))
     with_weights(net).eval().kind.weight.data *= 0.4
-    made = MCDropout(net, task={"size": "regression", "kind": "classification"}).predict(X, passes="auto")
+    made = MCDropout(net, task={"size": "regression", "kind": "classification"}).predict(X, **IID)
     assert (made["size"].passes == made["kind"].passes).all()
     assert (made["size"].mcse <= 0.05 * made["size"].std).all()
     assert (made["kind"].mcse <= 0.005).all()
     assert made["size"].passes.min() >= 400
-    alone = MCDropout(net, task="classification", output="kind").predict(X, passes="auto")
+    alone = MCDropout(net, task="classification", output="kind").predict(X, **IID)
     assert alone.passes.min() < 400
     assert (np.maximum(alone.passes, 400) == made["kind"].passes).all()
 
@@ -214,13 +217,13 @@ def test_rows_that_have_not_converged_are_told_of():
     with pytest.warns(
         UserWarning, match=r"(\d+) of 12 points should have a Monte Carlo error within .* after 150 pass"
     ):
-        pred = classifier().predict(X, passes="auto", max_passes=150)
+        pred = classifier().predict(X, **IID, max_passes=150)
     assert pred.passes.max() == 150
     assert (pred.mcse.max(axis=1) > 0.005).any()
     with pytest.warns(
         UserWarning, match=r"12 of 12 points .* got errors of up to 1\.4 times the tolerance; raise max_"
     ) as caught:
-        MCDropout(with_weights(mlp()).eval()).predict(X, passes="auto", max_passes=200)
+        MCDropout(with_weights(mlp()).eval()).predict(X, **IID, max_passes=200)
     assert caught[0].filename == __file__
 
 
@@ -228,7 +231,7 @@ def test_outputs_that_are_no_numbers_are_refused_at_once():
     net, seen = counting(nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)))
     net.net[0].weight.data[0] = torch.nan
     with pytest.raises(NetError, match="finite"):
-        MCDropout(net.eval()).predict(X[:1], passes="auto", tolerance=1.0, execution="loop")
+        MCDropout(net.eval()).predict(X[:1], **IID, tolerance=1.0, execution="loop")
     assert len(seen) < 150
 
 
@@ -266,11 +269,11 @@ def test_only_predictions_stop_by_themselves(method):
 
 
 def test_a_progress_bar_knows_no_end(capsys):
-    MCDropout(with_weights(mlp()).eval()).predict(X, passes="auto", tolerance=0.5, progress=True)
+    MCDropout(with_weights(mlp()).eval()).predict(X, **IID, tolerance=0.5, progress=True)
     assert "100/?" in capsys.readouterr().err
 
 
 def test_an_error_that_is_the_tolerance_is_within_it():
     model = MCDropout(with_weights(mlp()).eval())
-    assert (model.predict(X, passes="auto", tolerance=0.1).passes == 100).all()
-    assert (model.predict(X, passes="auto", tolerance=0.0999).passes == 150).all()
+    assert (model.predict(X, **IID, tolerance=0.1).passes == 100).all()
+    assert (model.predict(X, **IID, tolerance=0.0999).passes == 150).all()
