@@ -26,6 +26,7 @@ from mcdrop.inputs import Batch
 __all__ = ["Strategy", "default_batch_size", "default_chunk_size", "pieces"]
 
 _CACHE_BYTES = 6 * 2**20  # the widest tensor of a chunk should stay near the caches: measured best at 4 to 8 MiB
+_THINNED_BYTES = 4 * _CACHE_BYTES  # every pass has tensors of its own there, and a chunk many small calls to share
 _DEVICE_BYTES = 128 * 2**20  # on an accelerator: enough to keep it busy
 _MASK_BYTES = 9  # of one unit while it is drawn: a word, a flag and a float
 _MEMORY_BYTES = 256 * 2**20  # what a chunk may take to save prefix work, and the widest tensor of a batch
@@ -53,7 +54,13 @@ def default_batch_size(plan: Plan, memory_limit: int | None = None) -> int:
 
 
 def default_chunk_size(
-    plan: Plan, rows: int, *, independent: bool = False, memory_limit: int | None = None, is_cpu: bool = True
+    plan: Plan,
+    rows: int,
+    *,
+    independent: bool = False,
+    thinned: bool = False,
+    memory_limit: int | None = None,
+    is_cpu: bool = True,
 ) -> int:
     """Return how many passes to run side by side.
 
@@ -64,6 +71,7 @@ def default_chunk_size(
         plan: What the survey found.
         rows: Rows in the batch.
         independent: Whether every row has masks of its own; then the masks of all sites take memory too.
+        thinned: Whether they run on thinned networks.
         memory_limit: Bytes that the passes may take.
         is_cpu: Whether the net runs on a CPU.
 
@@ -74,7 +82,7 @@ def default_chunk_size(
     if independent:
         widest += rows * sum(_MASK_BYTES * math.prod(site.mask_shape or ()) for site in plan.sites.live)
     most = _budget(memory_limit) / widest
-    for_speed = (_CACHE_BYTES if is_cpu else _DEVICE_BYTES) / widest
+    for_speed = (_DEVICE_BYTES if not is_cpu else _THINNED_BYTES if thinned else _CACHE_BYTES) / widest
     for_prefix = 10.0 * plan.prefix_bytes / max(plan.suffix_bytes, 1.0)
     return max(1, int(min(max(for_speed, for_prefix), most)))
 
@@ -222,14 +230,15 @@ class Strategy:
             return [_Way(name, kept[name], size) for name in kept for size in (sizes if name != "loop" else (1,))]
         if chunk == 1 and "loop" in kept and "thinned" not in kept:
             kept.pop("vectorized", None)
-        return [_Way(name, run, chunk) for name, run in kept.items()]
+        return [_Way(name, run, self._chunk(rows, name == "thinned")) for name, run in kept.items()]
 
-    def _chunk(self, rows: int) -> int:
+    def _chunk(self, rows: int, thinned: bool = False) -> int:
         options = self._options
         chunk = options.chunk_size or default_chunk_size(
             self._noise.plan,
             rows,
             independent=options.masks == "independent",
+            thinned=thinned,
             memory_limit=options.memory_bytes,
             is_cpu=self._device.type == "cpu",
         )
