@@ -149,7 +149,7 @@ def draw_ratios(ax: Axes, cases: list[dict[str, Any]]) -> None:
                 continue
             ax.barh(y, ratio["median"] - 1, height, left=1, color=color, label=name if place == 0 else None)
             ax.plot([ratio["low"], ratio["high"]], [y, y], color="0.25", linewidth=1)
-            ax.text(max(ratio["high"], 1) * 1.04, y, f"{ratio['median']:.2g}x", va="center", fontsize=8)
+            ax.text(max(ratio["high"], 1) * 1.04, y, f"{_two_digits(ratio['median'])}x", va="center", fontsize=8)
     ax.axvline(1, color="black", linewidth=1)
     ax.set(xscale="log", xlabel="times faster than the fastest baseline (1: as fast), with quartiles")
     ax.set_yticks(range(len(cases)), [case["name"] for case in cases])
@@ -230,6 +230,10 @@ def _row(cells: list[str]) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,g}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _ms(value: float | None) -> str:

@@ -216,9 +216,9 @@ class MCDropout(Generic[Predictive]):
             seed: What the masks are keyed by.
             masks: "shared": a pass is one draw of the weights, used for every row, so passes are functions and
                 joint over rows; "independent": every row of every pass has masks of its own.
-            sampling: "iid": passes are independent draws; "stratified": within 25 passes each dropout unit's draw falls
-                into each 25th of [0, 1) once (see `mcdrop.strata`). As unbiased, with means several times less
-                variable; then make T a multiple of 25, and at least 100 for a rough `mcse`.
+            sampling: "stratified": within 25 passes the draws of each dropout unit fall into each 25th of [0, 1) once
+                (see `mcdrop.strata`). Every pass is an exact draw, and means vary several times less than those of
+                "iid", independent passes. Make T a multiple of 25; below 50, `mcse` is an upper bound.
             last_layer: "sampled" like all others; or "exact", for regression with a net that ends in plain dropout and
                 a Linear layer: mean and variance of that layer are computed for every pass instead of drawn, so
                 that the estimates are as unbiased and closer, and exact if no other dropout is live.

@@ -12,7 +12,7 @@ from mcdrop.execution.thinning.units import POOLING
 
 __all__ = ["is_promising", "is_worth"]
 
-_TRACING = 1e9  # multiplications in the time that tracing a net and trying it takes
+_TRACING = 2e9  # multiplications in the time that tracing a net and trying it takes
 _LEAST_GAIN = 0.85  # of the work without thinning: its many small calls cost, too
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
