@@ -58,7 +58,7 @@ class CountedBits:
         self._state: Any = self._philox.state
         self._state["buffer_pos"] = 4  # nothing buffered: the next word is the first of its block
         self._stratified = stratified
-        self._latest: tuple[object, NDArray[np.intp]] | None = None  # the maps of a block serve pass after pass
+        self._latest: tuple[object, NDArray[np.uint16]] | None = None  # the maps of a block serve pass after pass
 
     def shared(self, passes: range, width: int) -> NDArray[np.uint32]:
         """Return the words that all rows share.

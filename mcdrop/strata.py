@@ -47,7 +47,7 @@ def _affine_maps() -> NDArray[np.uint64]:
 _IMAGES = _affine_maps()
 
 
-def pick_maps(words: NDArray[np.uint32]) -> NDArray[np.intp]:
+def pick_maps(words: NDArray[np.uint32]) -> NDArray[np.uint16]:
     """Return which of the maps each unit takes in a block.
 
     Args:
@@ -56,10 +56,10 @@ def pick_maps(words: NDArray[np.uint32]) -> NDArray[np.intp]:
     Returns:
         Same shape, each of the 600 maps as likely as another to within a share of 2e-7.
     """
-    return ((words * np.uint64(_IMAGES.shape[1])) >> np.uint64(32)).astype(np.intp)
+    return ((words * np.uint64(_IMAGES.shape[1])) >> np.uint64(32)).astype(np.uint16)
 
 
-def stratify(words: NDArray[np.uint32], maps: NDArray[np.intp], place: int) -> NDArray[np.uint32]:
+def stratify(words: NDArray[np.uint32], maps: NDArray[np.uint16], place: int) -> NDArray[np.uint32]:
     """Move the words of one pass into their strata.
 
     Args:

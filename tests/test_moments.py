@@ -184,7 +184,7 @@ def test_a_part_of_a_block_counts_as_the_covariance_in_blocks_says(seed, rest):
     values = torch.randn(15 + rest, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     moments, total = in_blocks(values, [15], 5), 15 + rest
     of_block = values[:15].reshape(3, 5, 3).mean(1).var(0)
-    pass_variance, mean_variance = moments.std**2, moments.error**2
+    pass_variance, mean_variance = moments.std**2, moments.error_of(2) ** 2
     within = (of_block - pass_variance / 5) * 5 / 4  # covariance of two passes of a block
     pairs = 3 * 5 * 4 + rest * (rest - 1)
     torch.testing.assert_close(mean_variance, (total * pass_variance + pairs * within) / total**2)
@@ -227,3 +227,12 @@ def parts_of(state, path=""):
         elif hasattr(value, "__slots__") and not isinstance(value, int):
             found |= parts_of(value, f"{path}{name}.")
     return found
+
+
+@pytest.mark.parametrize(("blocks", "told"), [(1, False), (3, False), (4, True), (9, True)])
+def test_few_blocks_tell_no_error_of_their_own(blocks, told):
+    """With one to three blocks the error is that of independent passes: a bound, and no number by luck."""
+    moments = Moments.of(torch.randn(25 * blocks, 6, generator=torch.Generator().manual_seed(0)).double(), block=25)
+    bound = moments.std / moments.count**0.5
+    assert torch.allclose(moments.error, bound) != told
+    assert torch.allclose(moments.error_of(8), bound) == (blocks < 8)

@@ -166,7 +166,7 @@ def test_mean_spread_and_error_of_single_units_are_unbiased(rate, passes):
         (moments.mean, rate),
         (moments.std**2, variance),
         ((moments.mean - rate) ** 2, exact),
-        (moments.error**2, exact),
+        (moments.error_of(2) ** 2, exact),
     ):
         standard_error = max(float(got.std()) / 20_000**0.5, 1e-7)
         assert abs(float(got.mean()) - expected) <= 5.2 * standard_error

@@ -7,6 +7,9 @@ $$\mathrm{Var} \sum_j W_{dj} \frac{m_j h_j}{1 - p} = \frac{p}{1 - p} \sum_j W_{d
 
 Units may be moved, none of them twice, and go through a rectifier, $\max(0, m h) = m \max(0, h)$. What the product
 gives may be moved and cast; constants may scale it and shift it.
+
+The masks of the units in one sum must be independent. Labels tell which are: units with the same label share a mask, as
+those of different rows do. They are moved as the units are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Made", "Value", "name_of", "tensors_in", "variances"]
+__all__ = ["Made", "Value", "keeps_constant", "name_of", "tensors_in", "values_made"]
 
 _MOVES = frozenset(
-    "view view_as reshape reshape_as squeeze unsqueeze flatten unflatten transpose swapaxes swapdims permute movedim "
-    "moveaxis t T mT contiguous clone detach data alias select narrow __getitem__ chunk split tensor_split unbind flip"
-    "".split()
+    "view view_as reshape reshape_as squeeze unsqueeze flatten ravel unflatten transpose swapaxes swapdims permute "
+    "movedim moveaxis t T mT contiguous clone detach data alias select narrow __getitem__ chunk split tensor_split "
+    "unbind flip".split()
 )
+_AS_RESHAPE = {"view": Tensor.reshape, "view_as": Tensor.reshape_as}  # whatever the strides
 _CASTS = frozenset("to float double half bfloat16 type type_as cpu cuda".split())
+_SPREADS = frozenset("expand expand_as broadcast_to".split())
+_LIKE = frozenset("view_as reshape_as expand_as type_as to".split())  # of the second tensor, only shape and type matter
 _JOINS = frozenset("cat concat concatenate stack hstack vstack dstack column_stack".split())
 _RECTIFIERS = frozenset("relu relu_ leaky_relu leaky_relu_".split())
 _SHIFTS = frozenset("add sub subtract rsub __add__ __radd__ __sub__ __rsub__ neg negative __neg__".split())
@@ -45,23 +51,34 @@ class Value:
 
     Attributes:
         tensor: Its mean.
-        variance: Its variance, in the same shape; None of units.
+        carried: Moved as the tensor is, in its shape. Of units their labels, equal where they share a mask, or None
+            where these do not matter; of what a product has given the variance.
+        is_units: Whether it is units still.
         version: How often it had been written into.
+        copy: A copy of the tensor, in a trial, to see what torch does not count.
     """
 
     tensor: Tensor
-    variance: Tensor | None
+    carried: Tensor | None
+    is_units: bool
     version: int
+    copy: Tensor | None
 
     @classmethod
-    def of(cls, tensor: Tensor, variance: Tensor | None) -> Self:
+    def of(cls, tensor: Tensor, carried: Tensor | None, *, is_units: bool, copied: bool) -> Self:
         """Return a value as it is now."""
-        return cls(tensor, variance, _version(tensor))
+        return cls(tensor, carried, is_units, _version(tensor), tensor.clone() if copied else None)
 
     @property
     def writes(self) -> int:
         """How often it was written into since, as far as torch counts it."""
         return _version(self.tensor) - self.version
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it was written into since, by torch or by what shares its memory."""
+        is_same = self.copy is None or torch.equal(self.copy.nan_to_num(), self.tensor.nan_to_num())
+        return self.writes > 0 or not is_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,11 @@ class Made:
         """What it returned, one by one."""
         return _listed(self.result)
 
+    @property
+    def subject(self) -> Any:
+        """What it was done to."""
+        return self.args[0] if self.args else self.kwargs.get("input")
+
 
 def name_of(func: Any) -> str:
     """Return a function's name, without the overload; of the getter of an attribute that of the attribute."""
@@ -111,61 +133,79 @@ def _listed(result: Any) -> Sequence[Any]:
     return result if isinstance(result, tuple | list) else (result,)
 
 
-def variances(
-    made: Made, values: Sequence[Value], *, odds: float, constants: Mapping[int, Tensor]
-) -> Sequence[Tensor | None] | None:
-    """Return the variances of what a function made.
+def keeps_constant(made: Made, touched: Sequence[Tensor], constants: Mapping[int, Tensor]) -> bool:
+    """Whether a function moved, cast or expanded a constant, which gives a constant.
 
     Args:
         made: The call.
-        values: The values among its arguments, at least one.
+        touched: The tensors among its arguments that came of the dropped units.
+        constants: Tensors that do not depend on the draw, by address.
+    """
+    if id(made.subject) not in constants or made.name not in _MOVES | _CASTS | _SPREADS or "out" in made.kwargs:
+        return False
+    return not touched or (made.name in _LIKE and all(tensor is not made.subject for tensor in touched))
+
+
+def values_made(
+    made: Made, values: Sequence[Value], *, odds: float, constants: Mapping[int, Tensor]
+) -> Sequence[Value] | str:
+    """Return what a function made of values.
+
+    Args:
+        made: The call.
+        values: The values among its arguments, at least one, as often as they come.
         odds: p / (1 - p) of the units.
         constants: Tensors that do not depend on the draw, by address.
 
     Returns:
-        A variance, or None for units, for every result; None if the function is not known to keep the units apart, or
-        to be affine.
+        One value for every result. A text where the function is not known to keep the units apart, or to be affine: it
+        says why if that is not plain from the function's name.
     """
     name, value = made.name, values[0]
     if "out" in made.kwargs:
-        return None
-    if name in _RECTIFIERS and value.variance is None:
-        return [None] if value.writes <= (made.result is value.tensor) else None
-    if any(value.writes for value in values):
-        return None
-    if name in _JOINS:
-        return _joined(made, values)
-    if any(other.tensor is not value.tensor for other in values):
-        return None
-    if name in _MOVES:
-        return _moved(made, value)
-    if name in _CASTS:
-        return _cast(made, value)
-    if name in _PRODUCTS:
-        return _product(made, value, odds)
-    return _scaled(made, value, constants)
+        return ""
+    carried: Sequence[Tensor | None] | str = ""
+    if name in _RECTIFIERS and value.is_units:
+        carried = [value.carried] if value.writes <= (made.result is value.tensor) else ""
+    elif any(value.is_written for value in values):
+        return ""
+    elif name in _JOINS:
+        carried = _joined(made, values)
+    elif len(values) == 1 and name in _PRODUCTS:
+        carried = _product(made, value, odds)
+    elif len(values) == 1 and made.subject is value.tensor and name in _MOVES:
+        carried = _moved(made, value)
+    elif len(values) == 1 and made.subject is value.tensor and name in _CASTS:
+        carried = _cast(made, value)
+    elif len(values) == 1:
+        carried = _scaled(made, value, constants)
+    if isinstance(carried, str):
+        return carried
+    is_units, copied = value.is_units and name not in _PRODUCTS, value.copy is not None
+    pairs = zip(made.results, carried, strict=True)
+    return [Value.of(tensor, moved, is_units=is_units, copied=copied) for tensor, moved in pairs]
 
 
-def _joined(made: Made, values: Sequence[Value]) -> Sequence[Tensor] | None:
+def _joined(made: Made, values: Sequence[Value]) -> Sequence[Tensor] | str:
     """Join the variances of several outputs; units that are joined might come twice."""
     parts = made.args[0] if made.args else ()
-    found = [value.variance for value in values]
-    if len(found) != len(parts) or any(variance is None for variance in found):
-        return None
-    return [made.func(found, *made.args[1:], **made.kwargs)]
+    if len(values) != len(parts) or any(value.is_units for value in values):
+        return ""
+    return [made.func([value.carried for value in values], *made.args[1:], **made.kwargs)]
 
 
-def _moved(made: Made, value: Value) -> Sequence[Tensor | None] | None:
-    """Move the variances as the values were moved."""
-    if any(tensor.dtype != value.tensor.dtype for tensor in made.results):  # `view` can read bits as another type
-        return None
+def _moved(made: Made, value: Value) -> Sequence[Tensor | None] | str:
+    """Move labels or variances as the values were moved."""
+    options = [*made.args[1:], *made.kwargs.values()]
+    if any(isinstance(option, torch.dtype) for option in options):  # `view` can read bits as another type
+        return ""
     if made.name == "__getitem__" and not _is_basic(made.args[1]):
-        return None
-    if value.variance is None:
+        return ""
+    if value.carried is None:
         return [None] * len(made.results)
-    args = [value.variance if arg is value.tensor else arg for arg in made.args]
-    kwargs = {key: value.variance if arg is value.tensor else arg for key, arg in made.kwargs.items()}
-    return _listed(made.func(*args, **kwargs))
+    args = [value.carried if arg is value.tensor else arg for arg in made.args]
+    kwargs = {key: value.carried if arg is value.tensor else arg for key, arg in made.kwargs.items()}
+    return _listed(_AS_RESHAPE.get(made.name, made.func)(*args, **kwargs))
 
 
 def _is_basic(index: Any) -> bool:
@@ -177,40 +217,48 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-def _cast(made: Made, value: Value) -> Sequence[Tensor | None] | None:
-    """Keep the variance as it is, in a type with room for squares."""
+def _cast(made: Made, value: Value) -> Sequence[Tensor | None] | str:
+    """Keep labels or variances as they are, in a type with room for squares."""
     if not made.result.is_floating_point():
-        return None
-    return [None if value.variance is None else value.variance.to(made.result.device)]
+        return ""
+    return [None if value.carried is None else value.carried.to(made.result.device)]
 
 
-def _product(made: Made, value: Value, odds: float) -> Sequence[Tensor] | None:
+def _product(made: Made, value: Value, odds: float) -> Sequence[Tensor] | str:
     """Return the variance of a product of units with something that does not depend on them."""
     names = _PRODUCTS[made.name]
     given = dict(zip(names, made.args, strict=False)) | made.kwargs
-    if value.variance is not None or len(made.args) > len(names) or not given.keys() <= set(names):
-        return None  # beta and alpha of addmm, too
+    if not value.is_units or len(made.args) > len(names) or not given.keys() <= set(names):
+        return ""  # beta and alpha of addmm, too
     factors = [given[key] for key in (names[1:] if made.name == "addmm" else names[:2]) if key in given]
-    if len([factor for factor in factors if factor is value.tensor]) != 1 or len(factors) != 2:
-        return None
+    is_factor = [factor is value.tensor for factor in factors]
+    if sum(is_factor) != 1 or len(factors) != 2 or not all(factor.is_floating_point() for factor in factors):
+        return ""
+    is_second = is_factor[1] and made.name != "linear" and value.tensor.dim() > 1
+    if value.carried is not None and _has_twins(value.carried, -2 if is_second else -1):
+        return f"{made.name} sums over units that share a mask, as those of different rows do"
     wide = torch.promote_types(value.tensor.dtype, torch.float32)
     with torch.autocast(value.tensor.device.type, enabled=False):
         first, second = (factor.to(wide).square() for factor in factors)
         return [(F.linear(first, second) if made.name == "linear" else torch.matmul(first, second)) * odds]
 
 
-def _scaled(made: Made, value: Value, constants: Mapping[int, Tensor]) -> Sequence[Tensor] | None:
+def _has_twins(labels: Tensor, axis: int) -> bool:
+    return bool((labels.sort(dim=axis).values.diff(dim=axis) == 0).any())
+
+
+def _scaled(made: Made, value: Value, constants: Mapping[int, Tensor]) -> Sequence[Tensor] | str:
     """Return the variance of an output that constants scale or shift."""
-    name, args, variance = made.name, made.args, value.variance
+    name, args, variance = made.name, made.args, value.carried
     others = [arg for arg in args if arg is not value.tensor]
     known = all(isinstance(other, int | float) or id(other) in constants for other in others)
-    if variance is None or made.kwargs or len(args) > 2 or len(args) - len(others) != 1 or not known:
-        return None
+    if value.is_units or variance is None or made.kwargs or len(args) > 2 or not known:
+        return ""
     if name in _SHIFTS:
         return [variance.expand(made.result.shape)]
     is_quotient = name in _QUOTIENTS and args[0] is value.tensor
     if not is_quotient and name not in _FACTORS:
-        return None
+        return ""
     constant = torch.as_tensor(others[0], device=variance.device).to(variance.dtype).square()
     return [variance / constant if is_quotient else variance * constant]
 

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 __all__ = ["Contest"]
 
 _ROUNDS = 2  # the first round of each pays for what it prepares
+_HOPELESS = 3.0  # times the best: who is as slow as that in the first round gets no second one
 
 
 class _Named(Protocol):
@@ -36,9 +37,11 @@ class Contest(Generic[Way]):
         if not self._is_timed or len(self._entries) == 1:
             return self._entries[0][0]
         fewest = min(self._entries, key=lambda entry: len(entry[1]))
-        if len(fewest[1]) < _ROUNDS:
+        if not fewest[1]:
             return fewest[0]
-        return min(self._entries, key=lambda entry: min(entry[1]))[0]
+        best = min(min(times) for _, times in self._entries)
+        again = [way for way, times in self._entries if len(times) < _ROUNDS and times[0] < _HOPELESS * best]
+        return again[0] if again else min(self._entries, key=lambda entry: min(entry[1]))[0]
 
     @contextmanager
     def timed(self, way: Way, work: int) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """Whether the last layer of a net can be taken in closed form: looked at before its passes run."""
 
+import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -14,6 +16,7 @@ from mcdrop.execution.options import Options
 from mcdrop.execution.plan import Plan, Twin
 from mcdrop.execution.twin import every_module
 from mcdrop.inputs import Batch
+from mcdrop.sites import Site
 
 __all__ = ["LastLayer", "close_last_layer", "options_for"]
 
@@ -33,8 +36,8 @@ def close_last_layer(twin: Twin, plan: Plan, block: Batch) -> Plan:
         The plan of passes that give mean and variance of the last layer, shape (n, 2, ...).
 
     Raises:
-        ExecutionError: If the last dropout does not feed a Linear layer that gives the output; it says what came
-            between.
+        ExecutionError: If the last dropout does not feed a Linear layer that gives the output, or that layer sums over
+            units that share a mask; it says what came between.
         NetError: If the net refuses the inputs.
     """
     live = [site for site in plan.fired if site.live]
@@ -44,15 +47,30 @@ def close_last_layer(twin: Twin, plan: Plan, block: Batch) -> Plan:
     if last.kind != "dropout" or last.law is not None:
         raise refusal(f"the last noise is {last.kind} in {last.module or '(net)'}, not plain dropout")
     assert last.index is not None, "sites that fire are numbered"
-    closing = Closing(last.index, alone=len(plan.sites.live) == 1, constants=_constants(twin.module))
+    name = f"{last.module or '(net)'}, p={last.rate:g}"
+    closing = Closing(last.index, alone=len(plan.sites.live) == 1, constants=_constants(twin.module), name=name)
     closed = replace(plan, closing=closing)
-    noise = NoiseSource(closed, seed=0, masks="shared")
+
+    def attempt(batch: Batch) -> None:
+        tried = replace(plan, closing=replace(closing, labels=_labels(last, batch.size)))
+        run_loop(twin, batch, noise=NoiseSource(tried, seed=0, masks="shared"), passes=range(1))
+
     with torch.inference_mode(False):  # tensors made in inference mode do not count what is written to them
-        try:
-            run_loop(twin, block.repeated(2), noise=noise, passes=range(1))
-        except NetError:  # a net for one batch size
-            run_loop(twin, block.cloned(), noise=noise, passes=range(1))
+        with suppress(NetError):  # of a net for one batch size
+            attempt(block.repeated(2))
+            return closed
+        attempt(block.cloned())
     return closed
+
+
+def _labels(site: Site, rows: int) -> Tensor:
+    """Number the words of a mask that rows share: units of the same number are dropped together."""
+    shape = site.batch_shape(rows)
+    if site.layout is None:
+        return torch.arange(math.prod(shape)).reshape(shape)
+    before, after = site.layout.split(shape)
+    words = torch.arange(math.prod(before) * math.prod(after)).reshape(*before, 1, *after)
+    return words.expand(*before, rows, *after).reshape(shape)
 
 
 def options_for(plan: Plan, options: Options) -> Options:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 
+import numpy as np
 import torch
 
 from mcdrop.arguments import check_choice, check_count
@@ -72,6 +73,8 @@ class Options:
         Raises:
             InputError: If one is not usable.
         """
+        if isinstance(self.passes, str):
+            raise InputError(f"passes must be a number here, got {self.passes!r}; only predict takes 'auto'")
         check_count("passes", self.passes, least=1, why="there is nothing to return otherwise")
         check_seed(self.seed)
         check_choice("masks", self.masks, Masks)
@@ -123,8 +126,8 @@ def _bytes(limit: object) -> int | None:
     if isinstance(limit, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", limit.upper())
         value = float(match[1]) * (_BINARY if match[3] else _UNITS)[match[2]] if match else 0
-    elif isinstance(limit, int | float) and not isinstance(limit, bool):
-        value = limit
+    elif isinstance(limit, int | float | np.number) and not isinstance(limit, bool):
+        value = float(limit)
     if not 1 <= value < float("inf"):
         raise InputError(
             f"memory_limit must be a number of bytes, or a text such as '500 MB' or '2 GiB', got {limit!r}"

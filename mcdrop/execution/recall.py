@@ -2,10 +2,12 @@
 
 Surveying a net costs several forward passes, which matters where predictions are made often and of few rows. What was
 found holds while every module is the same and holds the same: plain values are compared, tensors by what they are and
-not by what is in them, and anything else by identity and by what it holds in turn. What this cannot see, such as a rate
-in a global variable, the strategies notice themselves, since they hold every call against the plan.
+not by what is in them, anything else by identity and by what it holds in turn. One pass over two rows then confirms
+that the net makes the same calls, which also shows what no module holds, such as a rate in a global variable. Nothing
+is kept of nets that hide dropout in eval mode, since whether that may be woken depends on their weights.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mcdrop.execution.plan import Plan, Twin
+from mcdrop.execution.survey import confirm
 from mcdrop.execution.thinning.tracing import Form
 from mcdrop.execution.twin import every_module
 from mcdrop.inputs import Batch
@@ -21,7 +24,9 @@ from mcdrop.inputs import Batch
 __all__ = ["Recall"]
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
-_DEPTH = 6  # of containers and objects within each other
+_DEPTH = 16  # of containers and objects within each other
+_MOST = 2000  # values beside those that modules have anyway; a survey is cheaper than to compare a vocabulary
+_EACH = 100  # values of a module, its hooks and settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +34,8 @@ class _Found:
     """One finding and what it holds for."""
 
     holdings: list[Any]
-    form: Form
-    rows: int
+    form: tuple[Any, ...]
     plan: Plan
-    raised: tuple[str, ...]
 
 
 class Recall:
@@ -47,7 +50,7 @@ class Recall:
         return Recall, ()
 
     def plan(self, net: Any, twin: Twin, block: Batch) -> Plan | None:
-        """Return the plan that was found before, and raise the flags on the twin that it needs.
+        """Return the plan that was found before.
 
         Args:
             net: The user's net.
@@ -55,16 +58,14 @@ class Recall:
             block: The rows that it would be surveyed with.
 
         Returns:
-            The plan, or None where the net or the form of the inputs has changed.
+            The plan, or None where the net, its calls or the form of the inputs have changed.
         """
         found = self._found  # read once: another thread may put another one there
-        if found is None or found.rows != block.size or not found.form.matches(Form(block)):
+        if found is None or not _are_equal(found.form, _form(block)):
             return None
-        if not _are_same(found.holdings, _holdings(net)):
+        holdings = _holdings(net)
+        if holdings is None or not _are_same(found.holdings, holdings) or not confirm(found.plan, twin, block):
             return None
-        modules = every_module(twin.module)
-        for path in found.raised:
-            modules[path].training = True
         return found.plan
 
     def keep(self, net: Any, twin: Twin, block: Batch, plan: Plan) -> None:
@@ -76,29 +77,45 @@ class Recall:
             block: The rows that it was surveyed with.
             plan: What was found.
         """
-        holdings = _holdings(net)
-        theirs = {id(parameter) for parameter in net.parameters()} if isinstance(net, nn.Module) else set()
-        is_shared = all(id(parameter) in theirs for parameter in twin.module.parameters())
-        if holdings is None or plan.uncounted or not is_shared:
-            self._found = None
+        self._found = None
+        if not isinstance(net, nn.Module) or plan.uncounted or plan.unclear or plan.calls_by_row:
             return
-        raised = tuple(path for path, module in every_module(twin.module).items() if module.training)
-        self._found = _Found(holdings, Form(block), block.size, plan, raised)
+        theirs = {id(parameter) for parameter in net.parameters()}
+        is_shared = all(id(parameter) in theirs for parameter in twin.module.parameters())
+        is_woken = any(getattr(module, "training", False) for module in every_module(twin.module).values())
+        holdings = None if is_woken or not is_shared else _holdings(net)
+        if holdings is not None:
+            self._found = _Found(holdings, _form(block), plan)
+
+
+def _form(block: Batch) -> tuple[Any, ...]:
+    """Return what has to be the same of the inputs, and of how torch computes, without the inputs themselves."""
+    form = Form(block)
+    devices = [tensor.device.type for tensor in form.tensors]
+    casts = [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in sorted({"cpu", *devices})]
+    return block.size, form.spec, form.rest, [tensor.dtype for tensor in form.tensors], devices, casts
 
 
 def _holdings(net: Any) -> list[Any] | None:
-    """List all that a net's modules hold; None for what hides it."""
+    """List all that a net's modules hold; None for what hides it, or holds too much."""
     if not isinstance(net, nn.Module):
         return None
     modules = every_module(net)
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules.values()):
         return None
-    listed: list[Any] = []
+    most = _MOST + _EACH * len(modules)
+    listed = list(itertools.islice(_all_held(modules), most + 1))
+    return listed if len(listed) <= most else None
+
+
+def _all_held(modules: dict[str, nn.Module]) -> Iterator[Any]:
     for path, module in modules.items():
-        listed += [path, _Same(module), _Same(type(module))]
+        yield from (path, _Same(module), _Same(type(module)))
         own = {name: value for name, value in vars(module).items() if name != "training"}  # a twin has flags of its own
-        listed += _listed(own, _DEPTH)
-    return listed
+        yield from _listed(own, _DEPTH)
+        for kind in itertools.takewhile(lambda kind: kind is not nn.Module, type(module).__mro__):
+            if not kind.__module__.startswith("torch."):
+                yield from ((name, value) for name, value in vars(kind).items() if type(value) in _PLAIN)
 
 
 def _listed(value: Any, depth: int) -> Iterator[Any]:
@@ -128,12 +145,19 @@ class _Same:
     value: Any
 
 
-def _are_same(before: list[Any], now: list[Any] | None) -> bool:
-    if now is None or len(before) != len(now):
+def _are_same(before: list[Any], now: list[Any]) -> bool:
+    if len(before) != len(now):
         return False
     return all(
         one.value is other.value
         if isinstance(one, _Same) and isinstance(other, _Same)
-        else type(one) is type(other) and one == other
+        else type(one) is type(other) and (one == other or (one != one and other != other))
         for one, other in zip(before, now, strict=True)
     )
+
+
+def _are_equal(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # whatever a comparison of a user's objects may raise
+        return False

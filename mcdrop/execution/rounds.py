@@ -6,8 +6,8 @@ unless a batch may stop early, at a quantile of its rows.
 
 A row stops when its error is *estimated* to be small, and that is likelier where it is underestimated: an error that
 was stopped at is a little too small on average. Rounds start with passes enough to make this little, and grow, so that
-there are few chances to stop: with means of blocks that are Gaussian, rows stop where the error is told up to 15% too
-small, and it is then at most 1.1 times the tolerance.
+there are few chances to stop: measured, the error is told up to 20% too small where rows stop, and is at most 1.2 times
+the tolerance. Where fewer than 8 blocks of stratified passes are in, rows stop at the error of independent passes only.
 
 References:
     Glynn, P. W. and Whitt, W. (1992). The Asymptotic Validity of Sequential Stopping Rules for Stochastic Simulations.
@@ -29,12 +29,11 @@ from mcdrop.alerts import alert
 from mcdrop.arguments import check_count
 from mcdrop.errors import InputError
 from mcdrop.inputs import Batch
-from mcdrop.moments import Statistics
+from mcdrop.moments import BLOCKS_TO_STOP, Statistics
 from mcdrop.strata import STRATA
 
 __all__ = ["Settled", "Stopping", "Walk", "report", "run_rounds"]
 
-_BLOCKS = 8  # a spread of fewer is too rough to stop at
 _ROUNDING = 1 + 1e-9  # of an error that is the tolerance to the digit, as those of independent passes may be
 
 
@@ -85,7 +84,7 @@ class Stopping:
             [100, 150, 200, 300, 400, 500]
         """
         last, start = min(most, self.max_passes), 0
-        first = (_BLOCKS if stratified else 1) * STRATA
+        first = (BLOCKS_TO_STOP if stratified else 1) * STRATA
         for end in _ends():
             if end >= last:
                 break

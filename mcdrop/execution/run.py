@@ -77,19 +77,18 @@ class Run:
         """
         self._twin = make_twin(net, choose)
         block = next(stream.first.split(options.batch_size or PROBE_ROWS))
-        plan = None if recall is None else recall.plan(net, self._twin, block)
-        if plan is None:
-            plan = survey(self._twin, block)
-            if recall is not None:
-                recall.keep(net, self._twin, block, plan)
+        known = None if recall is None else recall.plan(net, self._twin, block)
+        plan = known or survey(self._twin, block)
         require_noise(self._twin.module, plan, options.masks)
+        if recall is not None and known is None:
+            recall.keep(net, self._twin, block, plan)
         self.sites = plan.sites
         if last_layer == "exact":
             plan = close_last_layer(self._twin, plan, block)
             options = options_for(plan, options)
         self._options, self._stream = options, stream
         self._noise = NoiseSource(plan, options.seed, options.masks, options.sampling == "stratified")
-        self._strategy = Strategy(self._twin, self._noise, options, block=block, rows=stream.total)
+        self._strategy = Strategy(self._twin, self._noise, options, block=block, stream=stream)
         self._batch_size = self._strategy.batch_size
         self._trailing: torch.Size | None = None
 

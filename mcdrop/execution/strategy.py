@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.modules.module import _has_any_global_hook
 
 from mcdrop.errors import ExecutionError, InputError
 from mcdrop.execution.contest import Contest
@@ -21,34 +22,36 @@ from mcdrop.execution.options import Options
 from mcdrop.execution.plan import Plan, Twin, run_net
 from mcdrop.execution.thinning import is_promising, is_worth, make_thinned
 from mcdrop.execution.vectorized import run_vectorized
-from mcdrop.inputs import Batch
+from mcdrop.inputs import Batch, Stream
 
 __all__ = ["Strategy", "default_batch_size", "default_chunk_size", "pieces"]
 
 _CACHE_BYTES = 6 * 2**20  # the widest tensor of a chunk should stay near the caches: measured best at 4 to 8 MiB
 _THINNED_BYTES = 4 * _CACHE_BYTES  # every pass has tensors of its own there, and a chunk many small calls to share
 _DEVICE_BYTES = 128 * 2**20  # on an accelerator: enough to keep it busy
-_MASK_BYTES = 9  # of one unit while it is drawn: a word, a flag and a float
-_MEMORY_BYTES = 256 * 2**20  # what a chunk may take to save prefix work, and the widest tensor of a batch
+_MASK_BYTES = 9  # of one unit of a mask: a word, a flag and a float
+_DRAWING_BYTES = 32  # of one unit while its mask is drawn: words of two kinds, its stratum, a flag and floats
+_MEMORY_BYTES = 2 * 2**30  # what passes may take where nobody says how much
 _ALIVE = 8  # tensors as large as the widest one that may be alive at once: inputs and outputs of a layer, statistics
 
 
-def default_batch_size(plan: Plan, memory_limit: int | None = None) -> int:
-    """Return how many rows to run at once so that the widest tensor stays within a memory budget.
+def default_batch_size(plan: Plan, memory_limit: int | None = None, *, independent: bool = False) -> int:
+    """Return how many rows to run at once so that a pass stays within a memory budget.
 
     Args:
         plan: What the survey found.
         memory_limit: Bytes that the passes may take.
+        independent: Whether every row has masks of its own.
 
     Raises:
         InputError: If not even one row of one pass fits into the limit.
     """
-    rows = int(_budget(memory_limit) // max(plan.widest_bytes, 1.0))
+    row = max(plan.widest_bytes * _ALIVE + (_mask_bytes(plan, _DRAWING_BYTES) if independent else 0.0), 1.0)
+    rows = int(_limit(memory_limit) // row)
     if rows < 1 and memory_limit is not None:
-        least = math.ceil(plan.widest_bytes * _ALIVE / 2**20)
         raise InputError(
-            f"memory_limit must let one row of one pass in, which takes about {least} MiB in this net, got "
-            f"{memory_limit / 2**20:.3g} MiB; raise it, or leave it out"
+            f"memory_limit must let one row of one pass in, which takes about {math.ceil(row):,} bytes in this net, "
+            f"got {memory_limit:,}; raise it, or leave it out"
         )
     return max(1, rows)
 
@@ -78,18 +81,24 @@ def default_chunk_size(
     Returns:
         A number of passes, at least 1.
     """
-    widest = max(plan.widest_noisy_bytes * rows, 1.0)
+    widest, pass_bytes = plan.widest_noisy_bytes * rows, plan.widest_noisy_bytes * rows * _ALIVE
     if independent:
-        widest += rows * sum(_MASK_BYTES * math.prod(site.mask_shape or ()) for site in plan.sites.live)
-    most = _budget(memory_limit) / widest
-    for_speed = (_DEVICE_BYTES if not is_cpu else _THINNED_BYTES if thinned else _CACHE_BYTES) / widest
+        widest += rows * _mask_bytes(plan, _MASK_BYTES)
+        pass_bytes += rows * _mask_bytes(plan, _DRAWING_BYTES)
+    most = _limit(memory_limit) / max(pass_bytes, 1.0)
+    cache = _DEVICE_BYTES if not is_cpu else _THINNED_BYTES if thinned else _CACHE_BYTES
     for_prefix = 10.0 * plan.prefix_bytes / max(plan.suffix_bytes, 1.0)
-    return max(1, int(min(max(for_speed, for_prefix), most)))
+    return max(1, int(min(max(cache / max(widest, 1.0), for_prefix), most)))
 
 
-def _budget(memory_limit: int | None) -> float:
-    """Return how many bytes the widest tensor may have."""
-    return _MEMORY_BYTES if memory_limit is None else memory_limit / _ALIVE
+def _limit(memory_limit: int | None) -> float:
+    """Return how many bytes passes may take."""
+    return _MEMORY_BYTES if memory_limit is None else memory_limit
+
+
+def _mask_bytes(plan: Plan, each: int) -> float:
+    """Return what the masks of a row take, given what one unit does."""
+    return float(each * sum(math.prod(site.mask_shape or ()) for site in plan.sites.live))
 
 
 def pieces(passes: range, chunk: int, block: int = 1) -> Iterator[range]:
@@ -100,11 +109,11 @@ def pieces(passes: range, chunk: int, block: int = 1) -> Iterator[range]:
         chunk: Passes side by side, at most.
         block: Passes in a block; blocks start at its multiples.
     """
-    first = passes.start
+    first, even = passes.start, -(-block // -(-block // chunk))  # parts of about one size, and no small rest
     while first < passes.stop:
         most = min(chunk, passes.stop - first)
         size = most // block * block if first % block == 0 else 0
-        size = size or min(most, block - first % block)
+        size = size or min(most, even, block - first % block)
         yield range(first, first + size)
         first += size
 
@@ -127,7 +136,7 @@ class _Way:
 class Strategy:
     """Decides how the passes of a run go, and runs them."""
 
-    def __init__(self, twin: Twin, noise: NoiseSource, options: Options, *, block: Batch, rows: int | None) -> None:
+    def __init__(self, twin: Twin, noise: NoiseSource, options: Options, *, block: Batch, stream: Stream) -> None:
         """Look at what the net allows.
 
         Args:
@@ -135,7 +144,7 @@ class Strategy:
             noise: Source of the masks.
             options: How the passes are to run.
             block: The first rows.
-            rows: Number of rows N, if it is known.
+            stream: The inputs.
 
         Raises:
             InputError: If an option does not fit this machine, or the net.
@@ -143,10 +152,13 @@ class Strategy:
         """
         self._twin, self._noise, self._options = twin, noise, options
         self._device = noise.plan.sites.live[0].device if noise.plan.sites.live else torch.device("cpu")
-        _check_products(options.dtype, self._device)
-        self.batch_size = options.batch_size or default_batch_size(noise.plan, options.memory_bytes)
-        self._rows = min(self.batch_size, self.batch_size if rows is None else rows)
-        self._batches = 1 if rows is None else max(1, -(-rows // self.batch_size))
+        _check_products(options, self._device, {parameter.dtype for parameter in twin.module.parameters()})
+        independent = options.masks == "independent"
+        self.batch_size = options.batch_size or default_batch_size(
+            noise.plan, options.memory_bytes, independent=independent
+        )
+        self._rows = min(self.batch_size, stream.first.size)
+        self._batches = max(1, (stream.total or 0) // self._rows)
         self._failed: set[str] = set()
         self._contests: dict[int, Contest[_Way]] = {}
         self._runs = self._runners(block)
@@ -166,9 +178,8 @@ class Strategy:
             ExecutionError: If the strategy asked for by name cannot run this net.
             NetError: If the net refuses the inputs or returns something unusable.
         """
-        contest = self._contests.get(batch.size)
+        contest, is_timed = self._contests.get(batch.size), self._options.execution == "fastest"
         if contest is None:
-            is_timed = self._options.execution == "fastest"
             contest = self._contests[batch.size] = Contest(self._ways(batch.size), is_timed=is_timed)
         while len(passes):
             way = contest.next()
@@ -176,6 +187,8 @@ class Strategy:
             try:
                 with contest.timed(way, len(numbers)), self._products():
                     output = way.run(batch, passes=numbers)
+                    if is_timed and output.is_cuda:
+                        torch.cuda.synchronize(output.device)  # else the clock would see launches alone
             except ExecutionError:
                 self._failed.add(way.name)
                 if not contest.drop(way.name):
@@ -205,7 +218,7 @@ class Strategy:
     def _thinned(self, block: Batch) -> Callable[..., Tensor] | None:
         """Trace the net, if that promises to pay."""
         plan, options = self._noise.plan, self._options
-        if options.masks != "shared" or plan.closing is not None:
+        if options.masks != "shared" or plan.closing is not None or options.dtype is not None:
             return None
         chunk, worth = self._chunk(self._rows), None
         if options.execution != "fastest":
@@ -225,8 +238,7 @@ class Strategy:
         chunk = self._chunk(rows)
         kept = {name: run for name, run in self._runs.items() if name not in self._failed} or self._runs
         if self._options.execution == "fastest":
-            given = self._options.chunk_size
-            sizes = (chunk,) if given or chunk >= self._options.passes else (chunk, 4 * chunk)
+            sizes = sorted({chunk, self._chunk(rows, thinned=True)})  # the second one larger, if memory allows
             return [_Way(name, kept[name], size) for name in kept for size in (sizes if name != "loop" else (1,))]
         if chunk == 1 and "loop" in kept and "thinned" not in kept:
             kept.pop("vectorized", None)
@@ -250,9 +262,18 @@ class Strategy:
         return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
 
 
-def _check_products(dtype: torch.dtype | None, device: torch.device) -> None:
+def _check_products(options: Options, device: torch.device, held: set[torch.dtype]) -> None:
+    """Refuse a type of products that the machine, the net or the strategy does not have."""
+    dtype = options.dtype
     if dtype is None:
         return
+    if options.execution == "thinned":
+        raise InputError(
+            f"dtype must be None with execution='thinned', which takes products in the net's own types, got {dtype}; "
+            "leave one of them out"
+        )
+    if torch.float32 not in held:
+        raise InputError(f"dtype is for nets in float32, got {dtype} for one without; leave it out, or convert the net")
     if device.type == "cpu":
         usable = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     else:
@@ -266,7 +287,13 @@ def _check_products(dtype: torch.dtype | None, device: torch.device) -> None:
 
 def _is_watched(twin: Twin) -> bool:
     """Whether forward hooks look at what passes by: they should meet plain tensors, one pass at a time."""
-    return any(module._forward_hooks for module in twin.module.modules())
+    hooks = [
+        hook for m in twin.module.modules() for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())
+    ]
+    own = [
+        hook for hook in hooks if not type(hook).__module__.startswith("torch.nn.utils")
+    ]  # weight norm makes weights
+    return bool(own) or _has_any_global_hook()  # type: ignore[no-untyped-call]
 
 
 def _run_once(twin: Twin, batch: Batch, *, passes: range) -> Tensor:

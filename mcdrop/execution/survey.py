@@ -4,6 +4,7 @@ Run over two and over three rows, an axis inside the net that grows from 2k to 3
 k entries belong to a row, and what a net for one batch size does with its rows, shows when the rows' contents change.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from mcdrop.errors import NetError
 from mcdrop.execution.plan import Plan, Twin
-from mcdrop.execution.record import Passed, Record, first_record
+from mcdrop.execution.record import ParameterWriteError, Passed, Record, first_record
 from mcdrop.execution.scripted import frozen_rows, live_rows
 from mcdrop.execution.twin import every_module
 from mcdrop.execution.uncounted import find_uncounted
@@ -24,10 +25,32 @@ from mcdrop.masks import RowLayout
 from mcdrop.rng import ONE_AT_A_TIME, GlobalState
 from mcdrop.sites import Site, SiteTable, declared_rate, silent_rows
 
-__all__ = ["PROBE_ROWS", "survey"]
+__all__ = ["PROBE_ROWS", "confirm", "survey"]
 
 PROBE_ROWS = 256
 """Rows that a net is surveyed with when it refuses two or three."""
+
+
+def confirm(plan: Plan, twin: Twin, block: Batch) -> bool:
+    """Tell by one pass over two rows whether a net still makes the calls that an earlier survey found.
+
+    Args:
+        plan: What that survey found.
+        twin: The structural twin, in eval mode; no flag of it was raised.
+        block: The first rows of the inputs.
+    """
+    with ONE_AT_A_TIME:
+        before = GlobalState.now()
+        try:
+            record = Record(twin, block.repeated(2), guarded=True)
+        except (NetError, ParameterWriteError):
+            return False
+        finally:
+            if threading.active_count() == 1 and before.names_moved():
+                before.restore()
+    calls = [(call.kind, call.key, call.mask_shape, call.dtype) for call in (passed.call for passed in record.passed)]
+    sites = [(site.kind, site.key, site.batch_shape(2), site.dtype) for site in plan.fired]
+    return calls == sites and (plan.mutates_inputs or not record.mutated)
 
 
 def survey(twin: Twin, block: Batch) -> Plan:
@@ -95,6 +118,7 @@ class _Comparison:
         known = {site.module for site in waking.silent}
         silent = [row for row in silent_rows(every_module(self.twin.module), found) if row.module not in known]
         silent += frozen_rows(self.twin.module)
+        grown, noisy_grown = self._growth()
         return Plan(
             fired=tuple(fired),
             sites=SiteTable((*fired, *uncounted, *waking.silent, *silent), notes=self._notes(uncounted)),
@@ -104,10 +128,18 @@ class _Comparison:
             uncounted=bool(uncounted),
             prefix_bytes=larger.prefix / rows,
             suffix_bytes=larger.suffix / rows,
-            widest_bytes=larger.widest / rows,
-            widest_noisy_bytes=larger.widest_noisy / rows,
+            widest_bytes=min(larger.widest / rows, grown),
+            widest_noisy_bytes=min(larger.widest_noisy / rows, noisy_grown),
             calls_by_row=(len(fired), rows) if is_by_row else None,
         )
+
+    def _growth(self) -> tuple[float, float]:
+        """Return how many bytes another row makes, in all and from the first live site on: weights are of no row."""
+        if self.smaller is None or self.smaller.batch.size == self._rows:
+            return math.inf, math.inf
+        more = self._rows - self.smaller.batch.size
+        noisy = self.larger.suffix - self.smaller.suffix
+        return (self.larger.prefix - self.smaller.prefix + noisy) / more, noisy / more
 
     def _fired(self, waking: Waking) -> list[Site]:
         same = self.smaller is not None and self.smaller.signature() == self.larger.signature()

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from mcdrop.errors import InputError
-from mcdrop.moments import Moments, joined
+from mcdrop.moments import BLOCKS_TO_STOP, Moments, joined
 from mcdrop.outputs import check_finite
 from mcdrop.precision import LogLikelihood
 from mcdrop.predictive.reading import Known, Reading, RegressionReading
@@ -71,6 +71,10 @@ class ConditionalMoments:
         """Monte Carlo standard error of the mean; 0 of one pass that stands for passes all alike."""
         return self.means.error if self.means.count > 1 else torch.zeros_like(self.variance)
 
+    def error_of(self, blocks: int) -> Tensor:
+        """Return the same, given how many whole blocks their spread is to be trusted from (see `Moments.error_of`)."""
+        return self.means.error_of(blocks) if self.means.count > 1 else torch.zeros_like(self.variance)
+
     @property
     def _between(self) -> Tensor:
         """Standard deviation between the means of passes."""
@@ -98,7 +102,11 @@ class ConditionalReading(Reading[ConditionalMoments, RegressionPredictive]):
 
     def excess(self, state: ConditionalMoments, tolerance: float | None) -> Tensor:
         """Return the largest error of a row's means, each as a share of its spread, over the tolerance."""
-        share = torch.where(state.std > 0, state.error / state.std, 0.0).nan_to_num(nan=0.0).reshape(len(state.std), -1)
+        share = (
+            torch.where(state.std > 0, state.error_of(BLOCKS_TO_STOP) / state.std, 0.0)
+            .nan_to_num(nan=0.0)
+            .reshape(len(state.std), -1)
+        )
         return share.amax(dim=1) / (tolerance or self.tolerance) if share.shape[1] else share.sum(dim=1)
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mcdrop.errors import InputError
-from mcdrop.moments import ClassMoments, GaussianMoments, Moments, Statistics, joined
+from mcdrop.moments import BLOCKS_TO_STOP, ClassMoments, GaussianMoments, Moments, Statistics, joined
 from mcdrop.outputs import (
     GaussianReader,
     LogitReader,
@@ -228,7 +228,7 @@ class ClassificationReading(Reading[ClassMoments, ClassificationPredictive]):
 
     def excess(self, state: ClassMoments, tolerance: float | None) -> Tensor:
         """Return the largest error of a row's probabilities over the tolerance."""
-        return _largest(state.probs.error / (tolerance or self.tolerance))
+        return _largest(state.probs.error_of(BLOCKS_TO_STOP) / (tolerance or self.tolerance))
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return the probability of the true classes."""
@@ -269,7 +269,7 @@ def _error(states: Sequence[Moments]) -> Any:
 
 def _share(state: Moments) -> Tensor:
     """Return the error of each mean as a share of its spread; without spread there is none."""
-    return torch.where(state.std > 0, state.error / state.std, 0.0)
+    return torch.where(state.std > 0, state.error_of(BLOCKS_TO_STOP) / state.std, 0.0)
 
 
 def _largest(values: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class RegressionPredictive:
     Attributes:
         mean: Predictive mean, shape (N, D) or whatever trailing shape the net gives, in units of y.
         std: Epistemic standard deviation (spread between passes), same shape and units.
-            Unbiased variance, that is divided by T - 1.
+            From the unbiased variance, for independent passes divided by T - 1; of fewer than 50 stratified passes,
+            where it cannot be told what they owe each other, up to 2% too large.
         passes: Number of Monte Carlo passes T, one for all points or an array of shape (N,), or None for a closed form
             such as a Gaussian process.
         noise_std: Observation noise (a standard deviation) where the model knows it, broadcastable to `mean`: the
@@ -82,7 +83,7 @@ class RegressionPredictive:
 
         That is $\mathrm{std} / \sqrt{T}$ of independent passes. Stratified passes tell it by the spread of the means of
         their blocks of 25, so roughly where there are few: of 100 passes to within about 40% (three degrees of
-        freedom), of 1000 to within 11%. Of less than 50 it is that of independent passes, which is too large.
+        freedom), of 1000 to within 11%. Of less than 100 it is that of independent passes, an upper bound.
         """
         if self.mean_error is not None:
             return self.mean_error

@@ -184,6 +184,19 @@ def written_into_before(self, x):
     return self.last(dropped)
 
 
+def unstandardized(self, x):
+    """Scale and shift by views of constants, made before and after, also of the type and in the shape of the output."""
+    mean = self.mean[None]
+    out = self.last(self.after(self.middle(self.drop(self.first(x)).tanh())))
+    return (out * self.spread.to(out).view(1, 1) + mean.expand_as(out)).view(-1, 2)
+
+
+def rows_in_the_middle(self, x):
+    """Fold tokens into rows before the last dropout, and mix the tokens after it."""
+    units = self.after(self.middle(self.drop(self.first(x)).tanh()).reshape(-1, 4))
+    return (self.mix.weight @ units.view(-1, 2, 4)).flatten(1)
+
+
 def unfolded(self, x):
     return self.last(self.after(self.middle(self.drop(self.first(x)).tanh()).unflatten(1, (2, 4))).flatten(1)).float()
 
@@ -202,6 +215,8 @@ MANY = {
     "sequence": lambda: with_weights(Sequence()),
     "several heads": lambda: middle(several_heads, other=nn.Linear(8, 1)),
     "rescaled": lambda: middle(rescaled, scale=nn.Parameter(torch.ones(2)), shift=torch.tensor([1.0, -2.0])),
+    "unstandardized": lambda: middle(unstandardized, mean=torch.tensor([3.0, 1.0]), spread=nn.Parameter(torch.ones(1))),
+    "rows in the middle": lambda: middle(rows_in_the_middle, mix=nn.Linear(2, 3)),
     "tokens": lambda: middle(tokens_first),
     "rectified": lambda: middle(rectified),
     "plain product": lambda: middle(with_plain_product),
@@ -259,7 +274,7 @@ def test_short_runs_are_unbiased_and_closer_than_sampled_ones(name):
     model, x, seeds = MCDropout(MANY[name]()), inputs(name), range(200)
     long = model.predict(x, passes=20_000, seed=999, last_layer="exact")
     runs = {
-        last_layer: [model.predict(x, passes=10, seed=seed, last_layer=last_layer) for seed in seeds]
+        last_layer: [model.predict(x, passes=10, seed=seed, last_layer=last_layer, sampling="iid") for seed in seeds]
         for last_layer in ("exact", "sampled")
     }
     means = {key: np.stack([run.mean for run in found]) for key, found in runs.items()}
@@ -281,7 +296,7 @@ def test_it_goes_with_stratified_passes():
     long = model.predict(X, passes=20_000, seed=999, last_layer="exact")
     options = {"passes": 100, "last_layer": "exact"}
     runs = [model.predict(X, seed=seed, sampling="stratified", **options) for seed in seeds]
-    plain = [model.predict(X, seed=seed, **options) for seed in seeds]
+    plain = [model.predict(X, seed=seed, sampling="iid", **options) for seed in seeds]
     means, stds = np.stack([run.mean for run in runs]), np.stack([run.std**2 for run in runs])
     for values, expected, error in ((means, long.mean, long.mcse), (stds, long.std**2, 0.01 * long.std**2)):
         scale = np.hypot(values.std(0, ddof=1) / np.sqrt(len(seeds)), error)
@@ -445,6 +460,98 @@ def whole_numbers(self, x):
     return self.last(F.dropout(self.first(x), 0.5)).to(torch.int64)
 
 
+def spread_over_a_graph(self, x):
+    """Sum over rows, which share their masks."""
+    near = torch.softmax(x @ x.T, dim=1)
+    return near @ F.dropout(self.last(self.first(x)), 0.5)
+
+
+def over_rows(self, x):
+    return F.linear(F.dropout(self.first(x), 0.5).T, x @ x.T).T
+
+
+def rows_side_by_side(self, x):
+    """All rows as one: fits no other number of rows."""
+    return self.wide(F.dropout(self.first(x), 0.5).reshape(1, -1)).reshape(len(x), 1)
+
+
+def both_ways(self, x):
+    units = F.dropout(self.first(x)[:, :2], 0.5)
+    return torch.addmm(units, units, self.last.weight[:, :2])
+
+
+def as_bias(self, x):
+    units = F.dropout(self.last.bias, 0.5)
+    return F.linear(units, self.last.weight[:, :2], units).expand(len(x), 2)
+
+
+def earlier_name(self, x):
+    units = self.first(x)[:, :2]
+    same = units[:]
+    F.dropout(units, 0.5, inplace=True)
+    return torch.addmm(same, units, self.last.weight[:, :2])
+
+
+def data_written_into(self, x):
+    out = self.last(F.dropout(self.first(x), 0.5))
+    out.data.mul_(3.0)
+    return out
+
+
+def data_set(self, x):
+    out = self.last(F.dropout(self.first(x), 0.5))
+    out.data = out * 3
+    return out
+
+
+def array_written_into(self, x):
+    out = self.last(F.dropout(self.first(x), 0.5))
+    array = np.from_dlpack(out)
+    array *= 3
+    return out
+
+
+def handed_on(self, x):
+    out = self.last(F.dropout(self.first(x), 0.5))
+    np.from_dlpack(out)
+    return out
+
+
+def written_unseen(self, x):
+    """Write as a function of another language may."""
+    out = self.last(F.dropout(self.first(x), 0.5))
+    with torch._C.DisableTorchFunction():
+        out.data.mul_(3)
+    return out
+
+
+def units_written_unseen(self, x):
+    units = F.dropout(self.first(x), 0.5)
+    with torch._C.DisableTorchFunction():
+        units.data.mul_(3)
+    return self.last(units)
+
+
+def constant_written_into(self, x):
+    out = self.last(F.dropout(self.first(x), 0.5))
+    self.scale.data.copy_(out[0])
+    return out * self.scale
+
+
+def constant_picked(self, x):
+    out = self.last(F.dropout(self.first(x), 0.5))
+    return out * self.scale[out.argmax(1)][:, None]
+
+
+def only_its_shape(self, x):
+    """Give what is no output its shape and type."""
+    return x[:, :2].to(self.last(F.dropout(self.first(x), 0.5)))
+
+
+def only_their_shape(self, x):
+    return self.last(self.first(x).view_as(F.dropout(self.first(x), 0.5)))
+
+
 REFUSED = {
     "activation after the layer": (lambda: one_site(0.3, nn.Softplus()), "softplus follows the Linear layer"),
     "two layers": (lambda: one_site(0.3, nn.Linear(2, 2)), "linear follows the Linear layer"),
@@ -455,11 +562,36 @@ REFUSED = {
     "no layer": (lambda: nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.3)), "no Linear layer follows the last dropout"),
     "residual of the units": (lambda: function(shortcut), "add follows the Linear layer"),
     "residual of the inputs": (lambda: function(stays_near), "add follows the Linear layer"),
-    "written into": (lambda: function(written_into), "what the Linear layer gives is written over"),
+    "written into": (lambda: function(written_into), "relu_ follows the Linear layer"),
     "written by entry": (lambda: function(written_by_entry), "__setitem__ follows the Linear layer"),
-    "units written into": (lambda: function(units_written_into), "relu follows the last dropout"),
+    "units written into": (lambda: function(units_written_into), "add_ follows the last dropout"),
     "units raised": (lambda: function(units_raised), "add_ follows the last dropout"),
-    "units raised by another name": (lambda: function(units_raised_by_another_name), "linear follows the last dropout"),
+    "units raised by another name": (lambda: function(units_raised_by_another_name), "add_ follows the last dropout"),
+    "over a graph": (lambda: function(spread_over_a_graph), "matmul sums over units that share a mask"),
+    "over rows": (lambda: function(over_rows), "linear sums over units that share a mask"),
+    "rows side by side": (
+        lambda: function(rows_side_by_side, wide=nn.Linear(48, 6)),
+        "linear sums over units that share a mask",
+    ),
+    "both ways": (lambda: function(both_ways), "addmm follows the last dropout"),
+    "as bias": (lambda: function(as_bias), "linear follows the last dropout"),
+    "earlier name": (lambda: function(earlier_name), "addmm follows the last dropout"),
+    "data written into": (lambda: function(data_written_into), "mul_ follows the Linear layer"),
+    "data set": (lambda: function(data_set), "__set__ follows the Linear layer"),
+    "array written into": (lambda: function(array_written_into), "what the Linear layer gives is written over"),
+    "handed on": (lambda: function(handed_on), r"the forward looks at values .* \(__dlpack__\)"),
+    "written unseen": (lambda: function(written_unseen), "what the Linear layer gives is written over"),
+    "units written unseen": (lambda: function(units_written_unseen), "linear follows the last dropout"),
+    "constant written into": (
+        lambda: function(constant_written_into, scale=torch.ones(2)),
+        "mul follows the Linear layer",
+    ),
+    "constant picked": (
+        lambda: function(constant_picked, scale=torch.tensor([1.0, 2.0])),
+        "argmax follows the Linear layer",
+    ),
+    "only its shape": (lambda: function(only_its_shape), "to follows the Linear layer"),
+    "only their shape": (lambda: function(only_their_shape), "view_as follows the last dropout"),
     "with themselves": (lambda: function(with_themselves), "matmul follows the last dropout"),
     "divides": (lambda: function(divides, scale=nn.Parameter(torch.ones(2))), "div follows the Linear layer"),
     "doubled": (lambda: function(doubled), "add follows the Linear layer"),
@@ -504,8 +636,49 @@ def test_refusals_say_what_came_between(name, execution):
 
 def test_writing_is_noticed_in_inference_mode_too():
     """There torch does not count what is written to a tensor."""
-    with torch.inference_mode(), pytest.raises(ExecutionError, match="what the Linear layer gives is written over"):
+    with torch.inference_mode(), pytest.raises(ExecutionError, match="relu_ follows the Linear layer"):
         MCDropout(function(written_into)).predict(X, passes=3, last_layer="exact")
+    with torch.inference_mode(), pytest.raises(ExecutionError, match="what the Linear layer gives is written over"):
+        MCDropout(function(written_unseen)).predict(X, passes=3, last_layer="exact")
+
+
+def test_refusals_name_the_site_that_was_taken():
+    """Dropout at rate 0 behind it is not the last."""
+    net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.3), nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.0), nn.Linear(8, 2))
+    with pytest.raises(ExecutionError, match=r"relu follows .* \(the last dropout above rate 0 is 1, p=0.3\);"):
+        MCDropout(net.eval()).predict(X, last_layer="exact")
+
+
+def test_dropout_at_rate_0_behind_the_layer_changes_nothing():
+    plain, behind = (MCDropout(one_site(0.3, *after)) for after in ((), (nn.Dropout(0.0),)))
+    exact = behind.predict(X, last_layer="exact")
+    np.testing.assert_array_equal(exact.std, plain.predict(X, last_layer="exact").std)
+
+
+@every_masks
+def test_units_of_a_row_may_be_summed_wherever_they_lie(masks):
+    """A row's tokens and units have masks of their own, so any product within the row is exact."""
+
+    def forward(self, x):
+        return self.last(F.dropout(self.first(x).view(-1, 2, 4), 0.5).transpose(1, 2).flatten(1))
+
+    net = function(forward)
+    with torch.no_grad():
+        units = net.first(X).view(-1, 2, 4).transpose(1, 2).flatten(1)
+        std = (units.square() @ net.last.weight.square().T).sqrt()
+    pred = MCDropout(net).predict(X, passes=1, last_layer="exact", masks=masks)
+    np.testing.assert_allclose(pred.std, std, rtol=1e-5)
+
+
+def test_an_output_may_be_reshaped_after_a_shift_that_spreads_it():
+    """The variance is then the same memory over and over, which has no other view."""
+
+    def forward(self, x):
+        return (self.last(F.dropout(self.first(x), 0.5))[:, :, None] + self.shift).view(-1, 6)
+
+    pred = MCDropout(function(forward, shift=torch.arange(3.0))).predict(X, passes=1, last_layer="exact")
+    plain = MCDropout(function(lambda self, x: self.last(F.dropout(self.first(x), 0.5))))
+    np.testing.assert_array_equal(pred.std, plain.predict(X, passes=1, last_layer="exact").std.repeat(3, axis=1))
 
 
 def test_refusal_comes_before_the_passes():

@@ -264,7 +264,7 @@ def test_bad_options_are_refused(options, message):
 def test_only_predictions_stop_by_themselves(method):
     own = {"sample": (X,), "log_likelihood": (X, X[:, :2]), "fit_precision": (X, X[:, :2])}[method]
     more = {"tau": 1.0} if method == "log_likelihood" else {}
-    with pytest.raises(InputError, match=r"passes must be an integer of at least 1 .* got 'auto'"):
+    with pytest.raises(InputError, match=r"passes must be a number here, got .auto.; only predict takes"):
         getattr(MCDropout(mlp().eval()), method)(*own, passes="auto", **more)
 
 
@@ -277,3 +277,20 @@ def test_an_error_that_is_the_tolerance_is_within_it():
     model = MCDropout(with_weights(mlp()).eval())
     assert (model.predict(X, **IID, tolerance=0.1).passes == 100).all()
     assert (model.predict(X, **IID, tolerance=0.0999).passes == 150).all()
+
+
+@pytest.mark.parametrize(("name", "value"), [("tolerance", 0.1), ("quantile", 0.9), ("max_passes", 500)])
+def test_what_says_when_to_stop_goes_with_auto_alone(name, value):
+    model = MCDropout(with_weights(mlp()).eval())
+    with pytest.raises(InputError, match=f"{name} must go with passes='auto', got passes=100; leave one of them out"):
+        model.predict(X, passes=100, **{name: value})
+    pred = model.predict(X, passes="auto", **{"tolerance": 0.1} | {name: value})
+    assert pred.provenance[name] == value
+
+
+@pytest.mark.parametrize("most", [50, 75, 100])
+def test_nothing_converges_by_the_luck_of_few_blocks(most):
+    """Means of blocks that happen to lie close are no proof: below 8 blocks the error is that of independent passes."""
+    model = MCDropout(with_weights(mlp()).eval())
+    with pytest.warns(UserWarning, match="12 of 12 points should have a Monte Carlo error"):
+        model.predict(X, passes="auto", max_passes=most)

@@ -135,20 +135,17 @@ class Layer:
             rows = outer.chosen(number) if outer else None
             weight = self._slice(rows, packed.keep if packed else None, number, block, scratch)
             bias = self.bias if rows is None or self.bias is None else self.bias.index_select(0, rows)
-            out = None  # what goes out of the net is not to be written over
-            if outer is not None and self.convolve is None:
-                out = scratch.like(weight, f"{id(self)} {number}", len(inputs[number]), len(weight))
-            parts.append(self._product(inputs[number], weight, bias, scale, out))
+            parts.append(self._product(inputs[number], weight, bias, scale))
         return Each(parts) if outer is None else Packed(parts, outer, ahead=True)
 
-    def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, scale: float, out: Tensor | None) -> Tensor:
+    def _product(self, inputs: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:
         if self.convolve is not None:
             output: Tensor = self.convolve(inputs, weight if scale == 1 else weight * scale, bias)
             return output
         if bias is None:
-            product = torch.mm(inputs, weight.t(), out=out)
+            product = torch.mm(inputs, weight.t())
             return product if scale == 1 else product.mul_(scale)
-        return torch.addmm(bias, inputs, weight.t(), alpha=scale, out=out)
+        return torch.addmm(bias, inputs, weight.t(), alpha=scale)
 
     def _slice(self, rows: Tensor | None, inner: Keep | None, number: int, block: int, scratch: Scratch) -> Tensor:
         """Return the weights between chosen units, as (outputs, inputs, ...); those of dropped inputs are 0."""
