@@ -103,7 +103,7 @@ class Moments:
         blocks = None
         if block > 1 and len(wide) % block == 0:
             blocks = cls.of(wide[0] + offset.reshape(-1, block, *offset.shape[1:]).mean(dim=1))
-        return cls(len(wide), wide[0] + mean, (offset - mean).square().sum(dim=0), block, blocks)
+        return cls(len(wide), wide[0] + mean, offset.sub_(mean).square_().sum(dim=0), block, blocks)
 
     def merge(self, other: "Moments") -> "Moments":
         """Return the moments of both parts together."""
