@@ -109,11 +109,11 @@ def pieces(passes: range, chunk: int, block: int = 1) -> Iterator[range]:
         chunk: Passes side by side, at most.
         block: Passes in a block; blocks start at its multiples.
     """
-    first, even = passes.start, -(-block // -(-block // chunk))  # parts of about one size, and no small rest
+    first = passes.start
     while first < passes.stop:
-        most = min(chunk, passes.stop - first)
-        size = most // block * block if first % block == 0 else 0
-        size = size or min(most, even, block - first % block)
+        size = min(chunk, passes.stop - first) // block * block if first % block == 0 else 0
+        left = min(block - first % block, passes.stop - first)
+        size = size or -(-left // -(-left // chunk))  # what is left of a block in parts of about one size
         yield range(first, first + size)
         first += size
 

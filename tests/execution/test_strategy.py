@@ -203,7 +203,7 @@ def test_masks_of_their_own_count_for_the_limit():
     assert default_chunk_size(plan, own, independent=True, memory_limit=10**7) == 1
 
 
-@pytest.mark.parametrize(("chunk", "sizes"), [(24, [13, 12]), (25, [25]), (26, [25]), (10, [9, 9, 7]), (60, [50])])
+@pytest.mark.parametrize(("chunk", "sizes"), [(24, [13, 12]), (25, [25]), (26, [25]), (10, [9, 8, 8]), (60, [50])])
 def test_parts_of_a_block_are_of_about_one_size(chunk, sizes):
     assert [len(piece) for piece in pieces(range(100), chunk, 25)][: len(sizes)] == sizes
 
