@@ -259,9 +259,9 @@ class MCDropout(Generic[Predictive]):
         """
         check_choice("last_layer", last_layer, LastLayer)
         exact = last_layer == "exact"
-        stopping = Stopping(tolerance=tolerance, quantile=quantile, max_passes=max_passes) if passes == "auto" else None
-        asked = {"tolerance": (tolerance, None), "quantile": (quantile, 1.0), "max_passes": (max_passes, 10_000)}
-        stops = {name: value for name, (value, default) in asked.items() if value != default}
+        asked: dict[str, Any] = {"tolerance": tolerance, "quantile": quantile, "max_passes": max_passes}
+        stops = {name: value for name, value in asked.items() if value != getattr(Stopping(), name)}
+        stopping = Stopping(**asked) if passes == "auto" else None
         _check_passes(passes, stops, least=1 if exact else 2, keep_samples=keep_samples)
         options = Options(
             passes=max_passes if passes == "auto" else passes,

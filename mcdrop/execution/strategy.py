@@ -218,7 +218,7 @@ class Strategy:
     def _thinned(self, block: Batch) -> Callable[..., Tensor] | None:
         """Trace the net, if that promises to pay."""
         plan, options = self._noise.plan, self._options
-        if options.masks != "shared" or plan.closing is not None or options.dtype is not None:
+        if options.masks != "shared" or options.dtype is not None:
             return None
         chunk, worth = self._chunk(self._rows), None
         if options.execution != "fastest":
@@ -287,13 +287,11 @@ def _check_products(options: Options, device: torch.device, held: set[torch.dtyp
 
 def _is_watched(twin: Twin) -> bool:
     """Whether forward hooks look at what passes by: they should meet plain tensors, one pass at a time."""
-    hooks = [
-        hook for m in twin.module.modules() for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())
-    ]
-    own = [
-        hook for hook in hooks if not type(hook).__module__.startswith("torch.nn.utils")
-    ]  # weight norm makes weights
-    return bool(own) or _has_any_global_hook()  # type: ignore[no-untyped-call]
+    for module in twin.module.modules():
+        for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values()):
+            if not type(hook).__module__.startswith("torch.nn.utils"):  # those make weights
+                return True
+    return bool(_has_any_global_hook())  # type: ignore[no-untyped-call]
 
 
 def _run_once(twin: Twin, batch: Batch, *, passes: range) -> Tensor:

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from mcdrop.errors import InputError
-from mcdrop.moments import BLOCKS_TO_STOP, Moments, joined
+from mcdrop.moments import Moments, joined
 from mcdrop.outputs import check_finite
 from mcdrop.precision import LogLikelihood
-from mcdrop.predictive.reading import Known, Reading, RegressionReading
+from mcdrop.predictive.reading import Known, Reading, RegressionReading, largest_share
 from mcdrop.predictive.regression import RegressionPredictive
 
 __all__ = ["ConditionalMoments", "ConditionalReading", "conditional_reading"]
@@ -102,12 +102,7 @@ class ConditionalReading(Reading[ConditionalMoments, RegressionPredictive]):
 
     def excess(self, state: ConditionalMoments, tolerance: float | None) -> Tensor:
         """Return the largest error of a row's means, each as a share of its spread, over the tolerance."""
-        share = (
-            torch.where(state.std > 0, state.error_of(BLOCKS_TO_STOP) / state.std, 0.0)
-            .nan_to_num(nan=0.0)
-            .reshape(len(state.std), -1)
-        )
-        return share.amax(dim=1) / (tolerance or self.tolerance) if share.shape[1] else share.sum(dim=1)
+        return largest_share(state) / (tolerance or self.tolerance)
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Refuse: the likelihood takes values of the last layer.

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from mcdrop.precision import LogLikelihood
 from mcdrop.predictive.classification import ClassificationPredictive
 from mcdrop.predictive.regression import RegressionPredictive
 
-__all__ = ["ClassificationReading", "HeteroscedasticReading", "Known", "Reading", "RegressionReading"]
+__all__ = ["ClassificationReading", "HeteroscedasticReading", "Known", "Reading", "RegressionReading", "largest_share"]
 
 Known: TypeAlias = Mapping[str, Any]
 """What a predictive holds beside its statistics: the number of passes and the provenance."""
@@ -34,6 +34,15 @@ Known: TypeAlias = Mapping[str, Any]
 
 State = TypeVar("State", bound=Statistics)
 Result = TypeVar("Result", covariant=True)
+
+
+class _Estimated(Protocol):
+    """Statistics of values that know the error of their mean."""
+
+    @property
+    def std(self) -> Tensor: ...
+
+    def error_of(self, blocks: int) -> Tensor: ...
 
 
 class Reading(ABC, Generic[State, Result]):
@@ -121,7 +130,7 @@ class RegressionReading(Reading[Moments, RegressionPredictive]):
 
     def excess(self, state: Moments, tolerance: float | None) -> Tensor:
         """Return the largest error of a row's means, each as a share of its spread, over the tolerance."""
-        return _largest(_share(state) / (tolerance or self.tolerance))
+        return largest_share(state) / (tolerance or self.tolerance)
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return the Gaussian likelihood with the noise that tau says."""
@@ -158,7 +167,7 @@ class HeteroscedasticReading(Reading[GaussianMoments, RegressionPredictive]):
 
     def excess(self, state: GaussianMoments, tolerance: float | None) -> Tensor:
         """Return the largest error of a row's means, each as a share of its spread, over the tolerance."""
-        return _largest(_share(state.means) / (tolerance or self.tolerance))
+        return largest_share(state.means) / (tolerance or self.tolerance)
 
     def likelihood(self, passes: Tensor, y: Tensor, tau: float | None) -> LogLikelihood:
         """Return the Gaussian likelihood with the noise of each pass."""
@@ -267,9 +276,9 @@ def _error(states: Sequence[Moments]) -> Any:
     return joined([state.error for state in states]) if any(state.block > 1 for state in states) else None
 
 
-def _share(state: Moments) -> Tensor:
-    """Return the error of each mean as a share of its spread; without spread there is none."""
-    return torch.where(state.std > 0, state.error_of(BLOCKS_TO_STOP) / state.std, 0.0)
+def largest_share(state: _Estimated) -> Tensor:
+    """Return the largest error of a row's means, each as a share of its spread; without spread there is none."""
+    return _largest(torch.where(state.std > 0, state.error_of(BLOCKS_TO_STOP) / state.std, 0.0))
 
 
 def _largest(values: Tensor) -> Tensor:
