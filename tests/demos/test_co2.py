@@ -11,8 +11,8 @@ import mcdrop
 from mcdrop.datasets import load_co2
 from mcdrop.demos import run_co2
 from mcdrop.demos.co2 import PRESETS
-from mcdrop.demos.co2_months import split_months
-from mcdrop.demos.co2_results import GRID, NAMES
+from mcdrop.demos.co2.months import split_months
+from mcdrop.demos.co2.results import GRID, NAMES
 from mcdrop.errors import DataError, InputError, OutputError
 
 
@@ -139,8 +139,8 @@ def test_without_gps_the_nets_run_alone(tmp_path):
 def test_nuts_leaves_its_diagnosis_and_plots(tmp_path, monkeypatch):
     """The shortest chains on a short series: not converged, and the report says which number failed."""
     series = load_co2(train_months=40)
-    monkeypatch.setattr("mcdrop.demos.co2.load_co2", lambda data: series)
-    monkeypatch.setattr("mcdrop.demos.co2._kernels", lambda series: {"gp_se": ("se", None)})
+    monkeypatch.setattr("mcdrop.demos.co2.demo.load_co2", lambda data: series)
+    monkeypatch.setattr("mcdrop.demos.co2.demo._kernels", lambda series: {"gp_se": ("se", None)})
     report = run_co2(tmp_path, preset="tiny", passes=20, gp="nuts")
     names = {path.name for path in report.files}
     assert {f"gp_se_{kind}.png" for kind in ("trace", "autocorrelation", "forest")} <= names

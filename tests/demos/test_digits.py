@@ -14,7 +14,7 @@ from mcdrop.datasets import load_digits, rotate
 from mcdrop.demos import run_digits
 from mcdrop.demos.artifacts import Artifacts
 from mcdrop.demos.digits import PRESETS
-from mcdrop.demos.digits_sweep import ANGLES, _lean, _leaning_one
+from mcdrop.demos.digits.sweep import ANGLES, _lean, _leaning_one
 from mcdrop.errors import InputError
 
 FIGURES = (
@@ -28,7 +28,7 @@ SMALL = replace(PRESETS["tiny"], trained_on=400, tested_on=30, gp_trained_on=60,
 def small():
     """Run on few digits, so that it takes seconds; whatever else a preset says stays as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mcdrop.demos.digits.PRESETS", MappingProxyType(PRESETS | {"tiny": SMALL}))
+        patch.setattr("mcdrop.demos.digits.demo.PRESETS", MappingProxyType(PRESETS | {"tiny": SMALL}))
         yield
 
 

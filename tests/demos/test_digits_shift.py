@@ -8,10 +8,10 @@ import torch
 
 from mcdrop import ClassificationPredictive, MCDropout
 from mcdrop.datasets import load_digits, rotate
-from mcdrop.demos.digits_shift import MODELS, SHIFT_ANGLES, Shift, fit_gp, turn_all
-from mcdrop.demos.digits_shift_figures import draw_auroc, draw_shift
-from mcdrop.demos.digits_shift_report import _angles, tabulate_shift, write_verdict
-from mcdrop.demos.digits_shift_scores import score_shift
+from mcdrop.demos.digits.shift import MODELS, SHIFT_ANGLES, Shift, fit_gp, turn_all
+from mcdrop.demos.digits.shift_figures import draw_auroc, draw_shift
+from mcdrop.demos.digits.shift_report import _angles, tabulate_shift, write_verdict
+from mcdrop.demos.digits.shift_scores import score_shift
 from mcdrop.scores import reliability_curve
 
 COUNT = 24

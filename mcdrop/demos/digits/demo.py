@@ -2,7 +2,7 @@
 
 Trains the 800-800 perceptron and the LeNet, turns a held-out "1" by 50 to 127 degrees, runs T passes of each net,
 and draws the softmax inputs and outputs, the class probabilities with and without MC dropout, and the measures.
-Then the shift protocol (`digits_shift`): every held-out digit is turned by 0 to 180 degrees, and the nets with and
+Then the shift protocol (`shift`): every held-out digit is turned by 0 to 180 degrees, and the nets with and
 without MC dropout and a Gaussian process are scored at every angle.
 """
 
@@ -16,14 +16,14 @@ from torch import nn
 from mcdrop.baselines import GPClassifier
 from mcdrop.datasets import Digits, load_digits
 from mcdrop.demos.artifacts import Artifacts
-from mcdrop.demos.digits_figures import draw_softmax, draw_strip, draw_uncertainty
-from mcdrop.demos.digits_recipes import PRESETS, Preset, Recipe, train_net
-from mcdrop.demos.digits_report import check_digits, tabulate_digits
-from mcdrop.demos.digits_shift import Shift, describe_gp, fit_gp
-from mcdrop.demos.digits_shift_figures import draw_auroc, draw_refusal, draw_reliability, draw_right_wrong, draw_shift
-from mcdrop.demos.digits_shift_report import tabulate_shift, write_verdict
-from mcdrop.demos.digits_shift_scores import ShiftScores, score_shift
-from mcdrop.demos.digits_sweep import ANGLES, Sweep, pick_digit
+from mcdrop.demos.digits.figures import draw_softmax, draw_strip, draw_uncertainty
+from mcdrop.demos.digits.recipes import PRESETS, Preset, Recipe, train_net
+from mcdrop.demos.digits.report import check_digits, tabulate_digits
+from mcdrop.demos.digits.shift import Shift, describe_gp, fit_gp
+from mcdrop.demos.digits.shift_figures import draw_auroc, draw_refusal, draw_reliability, draw_right_wrong, draw_shift
+from mcdrop.demos.digits.shift_report import tabulate_shift, write_verdict
+from mcdrop.demos.digits.shift_scores import ShiftScores, score_shift
+from mcdrop.demos.digits.sweep import ANGLES, Sweep, pick_digit
 from mcdrop.demos.report import Report
 from mcdrop.demos.setup import Setup, set_up
 from mcdrop.errors import InputError

@@ -10,7 +10,7 @@ from torch import nn
 
 from mcdrop.datasets import Digits
 from mcdrop.demos.artifacts import Artifacts
-from mcdrop.demos.digits_sweep import TITLES
+from mcdrop.demos.digits.sweep import TITLES
 from mcdrop.demos.setup import Setup
 from mcdrop.networks import lenet, mlp
 from mcdrop.training import fit

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop.demos.digits_shift import MODELS, SHIFT_ANGLES, Shift
+from mcdrop.demos.digits.shift import MODELS, SHIFT_ANGLES, Shift
 from mcdrop.progress import track
 
 if TYPE_CHECKING:

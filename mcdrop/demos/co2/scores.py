@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcdrop.comparison import Comparison, compare
-from mcdrop.demos.co2_months import Months
-from mcdrop.demos.co2_results import NAMES, Results
+from mcdrop.demos.co2.months import Months
+from mcdrop.demos.co2.results import NAMES, Results
 from mcdrop.demos.report import Table
 from mcdrop.predictive import RegressionPredictive, at_points
 from mcdrop.scores import CoverageCurve, coverage_curve, crps_gaussian, pit

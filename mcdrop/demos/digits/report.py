@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mcdrop.demos.digits_sweep import ANGLES, TITLES
+from mcdrop.demos.digits.sweep import ANGLES, TITLES
 from mcdrop.demos.report import Check, Table
 
 __all__ = ["check_digits", "tabulate_digits"]

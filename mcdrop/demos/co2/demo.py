@@ -21,11 +21,11 @@ from mcdrop.baselines import GPRegressor
 from mcdrop.baselines.kernels import KernelName
 from mcdrop.datasets import CO2, load_co2
 from mcdrop.demos.artifacts import Artifacts
-from mcdrop.demos.co2_figures import draw_coverage, draw_crps, draw_panels, draw_ppm
-from mcdrop.demos.co2_months import Split
-from mcdrop.demos.co2_report import make_report
-from mcdrop.demos.co2_results import NAMES, Results
-from mcdrop.demos.co2_scores import score_windows
+from mcdrop.demos.co2.figures import draw_coverage, draw_crps, draw_panels, draw_ppm
+from mcdrop.demos.co2.months import Split
+from mcdrop.demos.co2.report import make_report
+from mcdrop.demos.co2.results import NAMES, Results
+from mcdrop.demos.co2.scores import score_windows
 from mcdrop.demos.report import Report
 from mcdrop.demos.setup import Setup, set_up
 from mcdrop.networks import co2_mlp

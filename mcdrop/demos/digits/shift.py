@@ -17,7 +17,7 @@ from torch import nn
 
 from mcdrop.baselines import GPClassifier
 from mcdrop.datasets import rotate
-from mcdrop.demos.digits_sweep import TITLES, average_weights
+from mcdrop.demos.digits.sweep import TITLES, average_weights
 from mcdrop.predictive import ClassificationPredictive, at_points
 from mcdrop.sampler import MCDropout
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop.demos.co2_results import GRID, NAMES, Results
-from mcdrop.demos.co2_scores import Window
+from mcdrop.demos.co2.results import GRID, NAMES, Results
+from mcdrop.demos.co2.scores import Window
 from mcdrop.plots import plot_band, plot_bands, plot_coverage, plot_shift
 from mcdrop.predictive import RegressionPredictive
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from mcdrop.baselines import GPRegressor
 from mcdrop.datasets import CO2
-from mcdrop.demos.co2_months import split_months
+from mcdrop.demos.co2.months import split_months
 from mcdrop.errors import ConvergenceWarning
 from mcdrop.predictive import RegressionPredictive, at_points
 from mcdrop.sampler import MCDropout

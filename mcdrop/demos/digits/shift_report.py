@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mcdrop.demos.digits_shift import MODELS, SHIFT_ANGLES
-from mcdrop.demos.digits_shift_scores import MEASURES, REFUSED, SCORES, TURNED, WRONG, ShiftScores
+from mcdrop.demos.digits.shift import MODELS, SHIFT_ANGLES
+from mcdrop.demos.digits.shift_scores import MEASURES, REFUSED, SCORES, TURNED, WRONG, ShiftScores
 from mcdrop.demos.report import Table
 
 __all__ = ["tabulate_shift", "write_verdict"]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mcdrop.demos.co2_results import NAMES, Results
-from mcdrop.demos.co2_scores import Window
+from mcdrop.demos.co2.results import NAMES, Results
+from mcdrop.demos.co2.scores import Window
 from mcdrop.demos.report import Check, Report, Table
 
 __all__ = ["make_report"]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcdrop.demos.digits_sweep import ANGLES, TITLES, Sweep
+from mcdrop.demos.digits.sweep import ANGLES, TITLES, Sweep
 from mcdrop.plots import plot_class_probs, plot_image_strip, plot_measures, plot_softmax_scatter
 
 if TYPE_CHECKING:

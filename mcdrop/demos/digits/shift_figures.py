@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcdrop.demos.digits_shift import MODELS, SHIFT_ANGLES, Shift
-from mcdrop.demos.digits_shift_scores import MEAN_ENTROPY, MEASURES, TURNED, WRONG, ShiftScores
+from mcdrop.demos.digits.shift import MODELS, SHIFT_ANGLES, Shift
+from mcdrop.demos.digits.shift_scores import MEAN_ENTROPY, MEASURES, TURNED, WRONG, ShiftScores
 from mcdrop.plots import plot_measure_distribution, plot_refusal, plot_reliability, plot_shift
 from mcdrop.plots.canvas import line_style, pick_colors
 from mcdrop.scores import correct, refusal_curve, reliability_curve
