@@ -82,7 +82,7 @@ def test_version(tmp_path):
     ("args", "sign"),
     [
         ((), "."),  # the folder is there: the first net's training is about to begin
-        (("--preset", "tiny", "--passes", "10000000"), "net_relu.pt"),  # trained: the passes are about to begin
+        (("--preset", "tiny", "--passes", "10000000"), "net_relu.safetensors"),  # trained: now come the passes
     ],
     ids=["training", "prediction"],
 )

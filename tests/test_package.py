@@ -43,8 +43,8 @@ PUBLIC = [
 
 LAYERS = [
     {"errors"},  # anyone may raise them
-    {"alerts", "progress", "arguments", "rng"},
-    {"strata"},
+    {"alerts", "progress", "arguments", "rng", "files"},
+    {"strata", "sealed"},
     {"fused", "masks"},  # below the rest of their line: `sites` stands on both
     {
         "sites",
@@ -57,6 +57,7 @@ LAYERS = [
         "outputs",
         "storage",
         "supervised",
+        "weights",
     },
     {"execution", "networks", "layers", "predictive"},
     {"sampler", "baselines", "training"},

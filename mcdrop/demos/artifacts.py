@@ -1,10 +1,6 @@
 """What a demo leaves behind: figures, arrays, weights and a summary, each file complete or not there at all."""
 
-import hashlib
 import json
-import os
-import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mcdrop.errors import InputError, OutputError
+from mcdrop.errors import DataError, InputError, OutputError
+from mcdrop.files import check_folder, write_whole
+from mcdrop.sealed import plain, write_sealed
+from mcdrop.weights import load_weights, read_about, tensors_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Artifacts"]
+
+_ADVICE = "choose a writable folder with --out"
 
 
 @dataclass(slots=True)
@@ -55,12 +55,7 @@ class Artifacts:
         Raises:
             OutputError: If that fails.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(prefix=".partial-", dir=self.folder) as file:
-                file.write(b"ok")
-        except OSError as error:
-            raise _unwritable(self.folder, error) from error
+        check_folder(self.folder, advice=_ADVICE)
 
     def figure(self, name: str, figure: "Figure") -> None:
         """Write a figure as PNG and SVG, the same bytes every time, and close it."""
@@ -110,14 +105,9 @@ class Artifacts:
 
     def weights(self, name: str, net: nn.Module, recipe: Mapping[str, Any]) -> None:
         """Write a net's weights with the recipe that made them and a checksum of both."""
-        made_by, state = json.dumps(recipe, sort_keys=True), net.state_dict()
-        content = {"recipe": made_by, "state": state, "sha256": _checksum(made_by, state)}
-
-        def write(path: Path) -> None:
-            with path.open("wb") as file:  # given a path, torch writes its name into the file
-                torch.save(content, file)
-
-        self._write(f"{name}.pt", write)
+        target = self.folder / f"{name}.safetensors"
+        write_sealed(target, tensors_of(net), {"recipe": recipe}, advice=_ADVICE)
+        self._note(target)
 
     def load_weights(self, name: str, net: nn.Module, recipe: Mapping[str, Any]) -> bool:
         """Load a net's weights if they are there and were made by this very recipe.
@@ -133,53 +123,24 @@ class Artifacts:
         Raises:
             OutputError: If the file is there but is damaged or is no such file.
         """
-        path = self.folder / f"{name}.pt"
+        path = self.folder / f"{name}.safetensors"
         if not path.is_file():
             return False
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what torch says of a damaged file, the error below says
-                content = torch.load(path, map_location="cpu", weights_only=True)
-            if content["sha256"] != _checksum(content["recipe"], content["state"]):
-                raise ValueError("the checksum differs")
-            if content["recipe"] != json.dumps(recipe, sort_keys=True):
+            if read_about(path)["recipe"] != plain(recipe):
                 return False
-            net.load_state_dict(content["state"])
-        except Exception as error:  # a damaged file can fail in any way
+            load_weights(net, path)
+        except (DataError, InputError, KeyError) as error:
             raise OutputError(
-                f"{path} must hold weights that a demo wrote, got a file that cannot be read "
+                f"{path} must hold weights that a demo wrote, got a file that cannot be used "
                 f"({type(error).__name__}); delete it, or run without --reuse"
             ) from error
         return True
 
     def _write(self, name: str, write: Callable[[Path], Any]) -> None:
         target = self.folder / name
-        partial: Path | None = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, path = tempfile.mkstemp(prefix=".partial-", suffix=target.suffix, dir=self.folder)
-            os.close(handle)
-            partial = Path(path)
-            write(partial)
-            partial.chmod(0o644)
-            partial.replace(target)
-        except (OSError, RuntimeError) as error:
-            raise _unwritable(target, error) from error
-        finally:
-            if partial is not None:
-                partial.unlink(missing_ok=True)
+        write_whole(target, write, advice=_ADVICE)
+        self._note(target)
+
+    def _note(self, target: Path) -> None:
         self.written = [path for path in self.written if path != target] + [target]
-
-
-def _unwritable(place: Path, error: Exception) -> OutputError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-    return OutputError(f"cannot write {place}: {reason}; choose a writable folder with --out")
-
-
-def _checksum(recipe: str, state: Mapping[str, torch.Tensor]) -> str:
-    """Return the SHA-256 of a recipe and of every tensor's name, type, shape and bytes."""
-    digest = hashlib.sha256(recipe.encode())
-    for name, tensor in state.items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -7,6 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from mcdrop.demos.artifacts import Artifacts
 from mcdrop.errors import OutputError
@@ -55,9 +57,9 @@ def flip_bytes(path):
 
 
 def turn_into_nan(path):
-    content = torch.load(path, weights_only=True)
-    content["state"]["weight"][:] = torch.nan
-    torch.save(content, path)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    save_file(load_file(path) | {"weight": torch.full((1, 64), torch.nan)}, path, metadata=header)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +69,8 @@ def turn_into_nan(path):
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(path.read_bytes()[:-200]),
         lambda path: torch.save(torch.ones(3), path),
-        lambda path: torch.save({"recipe": "{}", "state": {1: 2}, "sha256": ""}, path),
-        lambda path: torch.save({"recipe": "{}"}, path),
+        lambda path: save_file(load_file(path), path),
+        lambda path: save_file({}, path, metadata={"mcdrop": "{}"}),
         flip_bytes,
         turn_into_nan,
     ],
@@ -79,8 +81,10 @@ def test_damaged_weights_are_an_error_not_a_retraining(tmp_path, damage):
         net.weight[0] = torch.arange(64.0)
     artifacts = Artifacts(tmp_path)
     artifacts.weights("net", net, {})
-    damage(tmp_path / "net.pt")
-    with pytest.raises(OutputError, match=r"net\.pt must hold weights .* delete it, or run without --reuse") as error:
+    damage(tmp_path / "net.safetensors")
+    with pytest.raises(
+        OutputError, match=r"net\.safetensors must hold weights .* delete it, or run without --reuse"
+    ) as error:
         artifacts.load_weights("net", torch.nn.Linear(64, 1), {})
     assert "\n" not in str(error.value)
 

@@ -25,7 +25,7 @@ def outcome(tmp_path_factory):
 def test_writes_figures_arrays_weights_and_summary(outcome):
     report, folder = outcome
     names = {path.name for path in folder.iterdir()}
-    expected = {"net_relu.pt", "net_tanh.pt", "arrays.h5", "summary.json"}
+    expected = {"net_relu.safetensors", "net_tanh.safetensors", "arrays.h5", "summary.json"}
     expected |= {f"gp_{kernel}.nc" for kernel in ("se", "structured", "arccos")}
     stems = ("panels", "ppm", "coverage", "crps")
     assert names == expected | {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
@@ -67,9 +67,9 @@ def test_gp_is_the_published_one(outcome):
 
 def test_reuse_loads_weights_and_gives_the_same_numbers(outcome):
     report, folder = outcome
-    before = (folder / "net_relu.pt").stat().st_mtime_ns
+    before = (folder / "net_relu.safetensors").stat().st_mtime_ns
     again = run_co2(folder, preset="tiny", passes=50, reuse=True)
-    assert (folder / "net_relu.pt").stat().st_mtime_ns == before
+    assert (folder / "net_relu.safetensors").stat().st_mtime_ns == before
     assert without_seconds(again.results) == without_seconds(report.results)
     assert again.verdict == report.verdict
 
