@@ -6,6 +6,7 @@ from mcdrop.layers.gaussian import GaussianDropout
 from mcdrop.layers.insertion import InputDropout, Kind, Where, add_dropout
 from mcdrop.layers.inverted import InvertedDropout
 from mcdrop.layers.recurrent import VariationalRNN
+from mcdrop.layers.vanilla import VanillaDropout
 from mcdrop.layers.variational import VariationalDropout
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "InputDropout",
     "InvertedDropout",
     "Kind",
+    "VanillaDropout",
     "VariationalDropout",
     "VariationalRNN",
     "Where",

@@ -4,6 +4,7 @@ from mcdrop.plots.band import plot_band
 from mcdrop.plots.bands import plot_bands
 from mcdrop.plots.class_probs import plot_class_probs
 from mcdrop.plots.coverage import plot_coverage
+from mcdrop.plots.curves import plot_curves
 from mcdrop.plots.image_strip import plot_image_strip
 from mcdrop.plots.measure_distribution import plot_measure_distribution
 from mcdrop.plots.measures import plot_measures
@@ -19,6 +20,7 @@ __all__ = [
     "plot_bands",
     "plot_class_probs",
     "plot_coverage",
+    "plot_curves",
     "plot_forest",
     "plot_image_strip",
     "plot_measure_distribution",
