@@ -119,6 +119,14 @@ def digits(
             "(the tutorial turns 9978 of the full test set)."
         ),
     ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Take trained nets instead of training: a folder that demo regularization or demo digits wrote, or a "
+            "file of weights (safetensors, or a state dict of torch). May be given twice, once for each net.",
+        ),
+    ] = None,
     reuse: Reuse = False,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -133,7 +141,60 @@ def digits(
 
     folder = "runs/digits" if out is None else out
     options = {"preset": preset, "seed": seed, "passes": passes, "data": data, "reuse": reuse, "device": device}
-    _run(run_digits, folder, quiet, digit=digit, gp=gp, **options)
+    _run(run_digits, folder, quiet, digit=digit, gp=gp, weights=weights or (), **options)
+
+
+@demo.command()
+def regularization(
+    out: Out = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="default: under six minutes on two cores. paper: the tutorial's SGD and 1,500 epochs, for a GPU. "
+            "tiny: seconds, only to see that everything works."
+        ),
+    ] = "default",
+    seed: Annotated[int, typer.Option(help="Of the first repeat; the others count up from it.")] = 0,
+    repeats: Annotated[
+        int | None, typer.Option(help="Seeds with which each net is trained. Default: the preset's.")
+    ] = None,
+    passes: Annotated[
+        int | None, typer.Option(help="Most stochastic forward passes T that are averaged. Default: the preset's.")
+    ] = None,
+    exercises: Annotated[
+        bool, typer.Option(help="Train the small perceptrons of the exercises, too: the larger part of the nets.")
+    ] = True,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the four MNIST files to use instead of the bundled digits.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where an earlier run into the same folder stopped; the curves are those of a run without a "
+            "break. With more --repeats, only the new seeds are trained.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Processes that train at once. The numbers do not depend on it. Default: one per core."),
+    ] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Regularization: watch dropout spare errors on held-out digits, and see which differences are noise.
+
+    Trains the 800-800 perceptron and the LeNet without and with dropout, with several seeds, and draws their test
+    errors after every epoch (errors.png); says which orderings the data supports. Averages T passes beside one pass
+    with averaged weights (averaging.png). Then small perceptrons: rates of two layers swapped (rates.png), variance of
+    activations (variance.png), dropout and weight decay (decay.png), weights dropped in place of units (connect.png).
+    Its trained nets are for `mcdrop demo digits --weights`.
+    """
+    from mcdrop.demos import run_regularization
+
+    folder = "runs/regularization" if out is None else out
+    options = {"preset": preset, "seed": seed, "passes": passes, "data": data, "device": device}
+    _run(run_regularization, folder, quiet, repeats=repeats, exercises=exercises, resume=resume, jobs=jobs, **options)
 
 
 def _run(run: Callable[..., Any], out: str, quiet: bool, **options: Any) -> None:
@@ -165,7 +226,10 @@ def _run(run: Callable[..., Any], out: str, quiet: bool, **options: Any) -> None
 # The click that the installed typer uses, its own copy or the package, has one base for all usage errors.
 _UsageError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
-_INTERRUPTED = "interrupted; files written so far are whole; run again with --reuse to keep trained weights"
+_INTERRUPTED = (
+    "interrupted; files written so far are whole; run again with --reuse (demo regularization: --resume) to keep "
+    "what was trained"
+)
 
 
 def main() -> None:

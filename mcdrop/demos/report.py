@@ -78,4 +78,8 @@ class Report:
             "results": self.results,
             "checks": [{**asdict(check), "met": check.met} for check in self.checks],
             "verdict": list(self.verdict),
+            "tables": [
+                {"title": table.title, "columns": list(table.columns), "rows": [list(row) for row in table.rows]}
+                for table in self.tables
+            ],
         }

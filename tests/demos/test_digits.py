@@ -50,7 +50,7 @@ def test_writes_figures_arrays_weights_and_summary(outcome):
     report, folder = outcome
     expected = {f"{stem}.{kind}" for stem in FIGURES for kind in ("png", "svg")}
     names = {path.name for path in folder.iterdir()}
-    assert names == expected | {"net_mlp.pt", "net_lenet.pt", "gp.nc", "arrays.h5", "summary.json"}
+    assert names == expected | {"net_mlp.safetensors", "net_lenet.safetensors", "gp.nc", "arrays.h5", "summary.json"}
     assert {path.name for path in report.files} == names
     assert json.loads((folder / "summary.json").read_text()) == report.as_dict()
 
@@ -107,7 +107,7 @@ def test_the_report_says_who_wins(outcome):
         (sentence,) = [text for text in report.verdict if text.startswith(f"{score}, best")]
         assert "0°" in sentence
         assert "180°" in sentence
-    assert "The nets learned from 400 digits, the GP from 60 of them." in report.verdict
+    assert "The nets learned from 400 digits; the GP learned from 60 digits." in report.verdict
     assert any("Telling turned from upright" in text for text in report.verdict)
     assert any("Telling wrong from right" in text for text in report.verdict)
     (by_angle,) = [table for table in report.tables if table.columns[0] == "score"]
@@ -137,7 +137,7 @@ def test_reuse_gives_the_same_numbers(outcome, monkeypatch):
 
 
 def test_another_digit_can_be_turned_and_the_gaussian_process_left_out(outcome, tmp_path):
-    for net in outcome[1].glob("*.pt"):
+    for net in outcome[1].glob("*.safetensors"):
         (tmp_path / net.name).write_bytes(net.read_bytes())
     seven = int(np.flatnonzero(load_digits().test_labels == 7)[0])
     report = run_digits(tmp_path, preset="tiny", passes=5, digit=seven, gp="none", reuse=True)

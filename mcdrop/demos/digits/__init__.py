@@ -1,6 +1,6 @@
 """The tutorial's classification demo: digits that are turned until the nets no longer know them."""
 
 from mcdrop.demos.digits.demo import run_digits
-from mcdrop.demos.digits.recipes import PRESETS, Preset, Recipe
+from mcdrop.demos.digits.presets import PRESETS, Preset
 
-__all__ = ["PRESETS", "Preset", "Recipe", "run_digits"]
+__all__ = ["PRESETS", "Preset", "run_digits"]

@@ -6,7 +6,7 @@ Then the shift protocol (`shift`): every held-out digit is turned by 0 to 180 de
 without MC dropout and a Gaussian process are scored at every angle.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from torch import nn
 from mcdrop.baselines import GPClassifier
 from mcdrop.datasets import Digits, load_digits
 from mcdrop.demos.artifacts import Artifacts
+from mcdrop.demos.digits.brought import find_weights
 from mcdrop.demos.digits.figures import draw_softmax, draw_strip, draw_uncertainty
-from mcdrop.demos.digits.recipes import PRESETS, Preset, Recipe, train_net
+from mcdrop.demos.digits.presets import PRESETS, Preset, get_net
 from mcdrop.demos.digits.report import check_digits, tabulate_digits
 from mcdrop.demos.digits.shift import Shift, describe_gp, fit_gp
 from mcdrop.demos.digits.shift_figures import draw_auroc, draw_refusal, draw_reliability, draw_right_wrong, draw_shift
@@ -31,7 +32,7 @@ from mcdrop.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PRESETS", "Preset", "Recipe", "run_digits"]
+__all__ = ["PRESETS", "Preset", "run_digits"]
 
 GP_METHODS = ("none", "map")
 """Whether there is a Gaussian process: none, or one with its hyperparameters at their best value."""
@@ -46,6 +47,7 @@ def run_digits(
     data: str | Path | None = None,
     digit: int | None = None,
     gp: str = "map",
+    weights: Sequence[str | Path] = (),
     reuse: bool = False,
     device: str = "cpu",
     progress: bool = False,
@@ -62,6 +64,8 @@ def run_digits(
             right by 30 degrees or more, as the tutorial's does (9978 of the full test set).
         gp: "map" for a Gaussian process in the shift protocol, its hyperparameters at their best value; "none" to
             leave it out.
+        weights: Files with weights of the nets, or folders that `demo regularization` or this demo wrote, whose
+            nets are taken instead of training them; a net for which there is none is trained.
         reuse: Load weights that an earlier run with the same settings wrote, instead of training. The Gaussian
             process is fitted anew.
         device: Where to train the nets and predict, for example "cuda".
@@ -72,8 +76,8 @@ def run_digits(
 
     Raises:
         InputError: If the preset, the digit, the kind of Gaussian process or the device is unknown, the folder has
-            no name or the number of passes is below 2.
-        DataError: If the data files are unusable.
+            no name, the number of passes is below 2, or weights fit neither net.
+        DataError: If the data files or the files of weights are unusable.
         OutputError: If the folder cannot be written to, or reused weights cannot be read.
         TrainingError: If training diverges or is interrupted.
     """
@@ -86,14 +90,17 @@ def run_digits(
     artifacts = Artifacts.at(out)
     digits = load_digits(data)
     index = pick_digit(digits, digit)
+    brought = find_weights(weights)
     artifacts.check()
     outcome = _Outcome.of(setup, digits, index)
     for name in setup.preset.recipes:
-        outcome.add_net(name, train_net(name, digits, setup, artifacts, reuse=reuse, progress=progress), progress)
+        net = get_net(name, digits, setup, artifacts, brought=brought.get(name), reuse=reuse, progress=progress)
+        outcome.add_net(name, net, progress)
     if gp == "map":
         artifacts.saved("gp.nc", outcome.add_gp(digits, setup, progress).save)
     scores = score_shift(outcome.shift, resamples=setup.preset.resamples, seed=setup.seed, progress=progress)
     settings = setup.settings(data) | {"digit": index, "gp": gp} | setup.preset.sizes(digits, gp=gp == "map")
+    settings["weights"] = {name: str(file) for name, file in brought.items()}
     return _write(outcome, scores, settings, artifacts)
 
 
@@ -135,7 +142,11 @@ def _write(outcome: _Outcome, scores: ShiftScores, settings: dict[str, Any], art
         results={"label": sweep.label, "angles": ANGLES.tolist()} | numbers | {"shift": scores.numbers()} | gp,
         checks=check_digits(numbers),
         tables=(*tabulate_digits(numbers), *tabulate_shift(scores)),
-        verdict=write_verdict(scores, trained_on=settings["trained_on"], gp_trained_on=settings["gp_trained_on"]),
+        verdict=write_verdict(
+            scores,
+            trained_on=None if settings["weights"] else settings["trained_on"],
+            gp_trained_on=settings["gp_trained_on"],
+        ),
     )
     for name, figure in _figures(sweep, shift, scores):
         artifacts.figure(name, figure)

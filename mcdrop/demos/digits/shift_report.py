@@ -38,12 +38,12 @@ def tabulate_shift(scores: ShiftScores) -> tuple[Table, ...]:
     )
 
 
-def write_verdict(scores: ShiftScores, *, trained_on: int, gp_trained_on: int | None) -> tuple[str, ...]:
+def write_verdict(scores: ShiftScores, *, trained_on: int | None, gp_trained_on: int | None) -> tuple[str, ...]:
     """Say who wins where.
 
     Args:
         scores: The protocol's scores.
-        trained_on: How many digits the nets learned from.
+        trained_on: How many digits the nets learned from; None where weights were brought.
         gp_trained_on: How many of them the Gaussian process learned from; None without one.
     """
     sentences = [
@@ -51,9 +51,10 @@ def write_verdict(scores: ShiftScores, *, trained_on: int, gp_trained_on: int | 
         "the digit as written, although a 6 and a 9 turn into each other, and a 0, 1 or 8 into itself."
     ]
     if gp_trained_on is not None:
-        sentences.append(
-            f"The nets learned from {trained_on:,} digits, the {MODELS['gp']} from {gp_trained_on:,} of them."
+        nets = (
+            "The nets' weights were brought" if trained_on is None else f"The nets learned from {trained_on:,} digits"
         )
+        sentences.append(f"{nets}; the {MODELS['gp']} learned from {gp_trained_on:,} digits.")
     sentences += [_winners_by_angle(scores, score) for score in SCORES]
     sentences.append(_winners_overall(scores))
     sentences.append(_ranking(scores, "Telling turned from upright digits", TURNED))

@@ -1,7 +1,8 @@
-"""How the digits demo trains its nets, and how much it computes: the presets."""
+"""How much the digits demo computes: its presets, and the training of its nets."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -10,33 +11,13 @@ from torch import nn
 
 from mcdrop.datasets import Digits
 from mcdrop.demos.artifacts import Artifacts
+from mcdrop.demos.digits.brought import BUILDERS
 from mcdrop.demos.digits.sweep import TITLES
+from mcdrop.demos.recipe import Recipe, train_classifier
 from mcdrop.demos.setup import Setup
-from mcdrop.networks import lenet, mlp
-from mcdrop.training import fit
+from mcdrop.weights import load_weights
 
-__all__ = ["PRESETS", "Preset", "Recipe", "train_net"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How one net is trained; its architecture is the tutorial's.
-
-    Attributes:
-        epochs: Passes over the training digits.
-        lr: Highest learning rate.
-        optimizer: "adam", "adamw" or "sgd".
-        schedule: Learning-rate schedule.
-        batch_size: Digits per step.
-        weight_decay: L2 penalty.
-    """
-
-    epochs: int
-    lr: float
-    optimizer: str = "adam"
-    schedule: str = "one-cycle"
-    batch_size: int = 128
-    weight_decay: float = 0.0
+__all__ = ["PRESETS", "Preset", "get_net"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,38 +91,37 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 to see that it works."""
 
 
-def train_net(
-    name: str, digits: Digits, setup: Setup[Preset], artifacts: Artifacts, *, reuse: bool, progress: bool
+def get_net(
+    name: str,
+    digits: Digits,
+    setup: Setup[Preset],
+    artifacts: Artifacts,
+    *,
+    brought: Path | None,
+    reuse: bool,
+    progress: bool,
 ) -> nn.Module:
-    """Build a net and train it, or load the weights that the same training gave before.
+    """Build a net and train it, or load the weights that were brought or that the same training gave before.
 
     Args:
         name: "mlp" or "lenet".
         digits: The data.
         setup: The demo's options.
         artifacts: Where the weights go, or come from.
+        brought: File of weights to take in place of any training.
         reuse: Whether to load weights that are there.
         progress: Whether to show a progress bar.
     """
     recipe, seed = setup.preset.recipes[name], setup.seed
-    net = (mlp(seed=seed) if name == "mlp" else lenet(seed=seed)).to(setup.device)
+    net = BUILDERS[name](seed=seed).to(setup.device)
+    if brought is not None:
+        load_weights(net, brought)
+        return net
     images, labels = setup.preset.digits_of_nets(digits)
     made_by = asdict(recipe) | {"seed": seed, "data": [len(labels), int(labels.sum()), float(images.sum(dtype=float))]}
     if reuse and artifacts.load_weights(f"net_{name}", net, made_by):
         return net
-    fit(
-        net,
-        images,
-        labels,
-        loss="cross_entropy",
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        optimizer=recipe.optimizer,  # type: ignore[arg-type]
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        schedule=recipe.schedule,  # type: ignore[arg-type]
-        seed=seed,
-        progress=progress and f"Training the {TITLES[name]}",
-    )
+    title = progress and f"Training the {TITLES[name]}"
+    train_classifier(net, images, labels, recipe, seed=seed, progress=title)
     artifacts.weights(f"net_{name}", net, made_by)
     return net

@@ -1,0 +1,182 @@
+"""The tutorial's first half: dropout as regularization.
+
+Trains the tutorial's five nets with several seeds and draws their errors on held-out digits after every epoch; says
+which orderings the data supports; compares the average of T passes with averaged weights on the trained nets; and works
+through the exercises on a small perceptron. Every training writes a checkpoint, from which `resume` goes on.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcdrop.arguments import check_count
+from mcdrop.demos.artifacts import Artifacts
+from mcdrop.demos.recipe import Recipe
+from mcdrop.demos.regularization.averaging import Averaging, average_passes
+from mcdrop.demos.regularization.averaging_figures import draw_averaging
+from mcdrop.demos.regularization.exercises import plan
+from mcdrop.demos.regularization.figures import draw_connect, draw_decay, draw_errors, draw_rates, draw_variance
+from mcdrop.demos.regularization.nets import NETS, TITLES, Net
+from mcdrop.demos.regularization.presets import PRESETS, Preset
+from mcdrop.demos.regularization.report import check_errors, number_results, tabulate_results, write_verdict
+from mcdrop.demos.regularization.results import Results
+from mcdrop.demos.regularization.runs import Job, Run, Source, load_net, train
+from mcdrop.demos.report import Report
+from mcdrop.demos.setup import Setup, set_up
+from mcdrop.demos.workers import Tick, count_cores, run_all
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["run_regularization"]
+
+AVERAGED = ("mlp_hidden", "mlp", "lenet")
+"""The nets with dropout, whose passes are averaged."""
+
+
+def run_regularization(
+    out: str | Path = "runs/regularization",
+    *,
+    preset: str = "default",
+    seed: int = 0,
+    repeats: int | None = None,
+    passes: int | None = None,
+    exercises: bool = True,
+    data: str | Path | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Report:
+    """Run the demo and write its files.
+
+    The same numbers come out for every number of processes, since each training runs on one thread.
+
+    Args:
+        out: Folder for figures, arrays, weights, checkpoints and the summary.
+        preset: "default", "paper" or "tiny" (see `PRESETS`).
+        seed: Of the first repeat; the others count up from it. It decides initial weights, batches and dropout noise.
+        repeats: Number of seeds R; default: the preset's.
+        passes: Greatest number of averaged passes T; default: the preset's.
+        exercises: Whether the small perceptrons of the exercises are trained, too.
+        data: Folder with the four MNIST files to read instead of the bundled digits.
+        resume: Go on from the checkpoints in the folder; what is finished is not trained again. The result is that of
+            a run without a break.
+        jobs: How many processes train at once; default: one per core on a CPU, else one.
+        device: Where to train and predict, for example "cuda".
+        progress: Whether to show progress bars.
+
+    Returns:
+        The report; its numbers are in `summary.json` too.
+
+    Raises:
+        InputError: If the preset or the device is unknown, the folder has no name, a number is too small, or a
+            checkpoint that is to be resumed comes from other settings.
+        DataError: If the data files are unusable.
+        OutputError: If the folder cannot be written to, or a checkpoint cannot be read.
+        TrainingError: If training diverges or is interrupted.
+    """
+    setup = set_up(PRESETS, preset, seed=seed, passes=passes, device=device)
+    count = setup.preset.repeats if repeats is None else repeats
+    check_count("repeats", count, least=1, why="one seed at least")
+    processes = (count_cores() if setup.device.type == "cpu" else 1) if jobs is None else jobs
+    check_count("jobs", processes, least=1, why="one process at least")
+    artifacts = Artifacts.at(out)
+    source = Source(None if data is None else str(data), setup.preset.trained_on, setup.preset.tested_on)
+    digits = source.load()
+    artifacts.check()
+    folder = artifacts.folder / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    make = partial(Job, source=source, folder=folder, resume=resume, device=str(setup.device))
+    training = [make(*net, seed=seed + r) for net in _nets(setup.preset, exercises) for r in range(count)]
+    runs = _train(training, processes, progress)
+    first = {job.name: job for job in training if job.seed == seed and job.name in NETS}
+    averagings = _average(first, setup, processes, progress)
+    for name, job in first.items():
+        artifacts.weights(f"net_{name}", load_net(job), asdict(job.recipe) | {"seed": seed})
+    settings = setup.settings(data) | {"repeats": count, "exercises": exercises}
+    settings |= {"trained_on": len(digits.train_labels), "tested_on": len(digits.test_labels)}
+    return _write(Results(runs, averagings, setup.preset.decays, exercises), settings, artifacts)
+
+
+def _nets(preset: Preset, exercises: bool) -> Iterator[tuple[str, Net, Recipe]]:
+    """Yield name, net and recipe of all nets, those that take longest first."""
+    for name in sorted(NETS, key=lambda name: not name.startswith("lenet")):
+        yield name, NETS[name], preset.lenet if name.startswith("lenet") else preset.mlp
+    if exercises:
+        for name, variant in plan(preset.exercise, preset.decays).items():
+            yield name, variant.net, variant.recipe
+
+
+def _train(training: list[Job], processes: int, progress: bool) -> dict[str, tuple[Run, ...]]:
+    epochs = sum(job.recipe.epochs for job in training)
+    named = progress and f"Training {len(training)} nets (epochs)"
+    done = run_all(train, training, processes=processes, total=epochs, progress=named)
+    runs: dict[str, tuple[Run, ...]] = {}
+    for job, run in zip(training, done, strict=True):
+        runs[job.name] = (*runs.get(job.name, ()), run)
+    return runs
+
+
+@dataclass(frozen=True, slots=True)
+class _Average:
+    """What a process needs to average the passes of a trained net."""
+
+    job: Job
+    passes: int
+    groups: int
+
+    def run(self, tick: Tick) -> Averaging:
+        """Return the averages."""
+        digits = self.job.source.load()
+        averaging = average_passes(
+            load_net(self.job),
+            digits.test_images,
+            digits.test_labels,
+            passes=self.passes,
+            groups=self.groups,
+            seed=self.job.seed,
+        )
+        tick()
+        return averaging
+
+
+def _average(first: Mapping[str, Job], setup: Setup[Preset], processes: int, progress: bool) -> dict[str, Averaging]:
+    names = sorted(AVERAGED, key=lambda name: not name.startswith("lenet"))
+    work = [_Average(first[name], setup.passes, setup.preset.groups) for name in names]
+    named = progress and "Averaging passes (nets)"
+    done = run_all(_Average.run, work, processes=processes, total=len(work), progress=named)
+    averagings = dict(zip(names, done, strict=True))
+    return {name: averagings[name] for name in AVERAGED}
+
+
+def _write(results: Results, settings: dict[str, Any], artifacts: Artifacts) -> Report:
+    report = Report(
+        demo="regularization",
+        settings=settings,
+        results=number_results(results),
+        checks=check_errors(results),
+        tables=tabulate_results(results),
+        verdict=write_verdict(results),
+    )
+    for name, figure in _figures(results):
+        artifacts.figure(name, figure)
+    artifacts.arrays("arrays", results.arrays(), units=_UNITS, attributes=report.attributes())
+    artifacts.summary(report.as_dict())
+    return replace(report, files=tuple(artifacts.written))
+
+
+def _figures(results: Results) -> Iterator[tuple[str, "Figure"]]:
+    """Yield every figure with its name, each drawn when its turn comes."""
+    yield "errors", draw_errors(results)
+    yield "averaging", draw_averaging({TITLES[name]: averaging for name, averaging in results.averagings.items()})
+    if results.exercises:
+        yield "rates", draw_rates(results)
+        yield "variance", draw_variance(results)
+        yield "decay", draw_decay(results)
+        yield "connect", draw_connect(results)
+
+
+_UNITS = dict.fromkeys(("nll", "loss", "weight_averaging_nll"), "nat")
