@@ -7,7 +7,7 @@ through the exercises on a small perceptron. Every training writes a checkpoint,
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,29 +85,36 @@ def run_regularization(
     check_count("jobs", processes, least=1, why="one process at least")
     artifacts = Artifacts.at(out)
     source = Source(None if data is None else str(data), setup.preset.trained_on, setup.preset.tested_on)
-    digits = source.load()
+    few = replace(source, trained_on=setup.preset.exercise_on)
+    sizes = {"trained_on": len(source.load().train_labels), "tested_on": len(source.load().test_labels)}
+    sizes["exercise_on"] = len(few.load().train_labels) if exercises else 0
     artifacts.check()
     folder = artifacts.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
-    make = partial(Job, source=source, folder=folder, resume=resume, device=str(setup.device))
-    training = [make(*net, seed=seed + r) for net in _nets(setup.preset, exercises) for r in range(count)]
+    nets = [*_nets(setup.preset, source), *(_small_nets(setup.preset, few) if exercises else ())]
+    training = [
+        Job(name, net, recipe, used, seed + r, folder, resume, str(setup.device))
+        for (name, net, recipe, used), r in product(nets, range(count))
+    ]
     runs = _train(training, processes, progress)
     first = {job.name: job for job in training if job.seed == seed and job.name in NETS}
     averagings = _average(first, setup, processes, progress)
     for name, job in first.items():
         artifacts.weights(f"net_{name}", load_net(job), asdict(job.recipe) | {"seed": seed})
-    settings = setup.settings(data) | {"repeats": count, "exercises": exercises}
-    settings |= {"trained_on": len(digits.train_labels), "tested_on": len(digits.test_labels)}
-    return _write(Results(runs, averagings, setup.preset.decays, exercises), settings, artifacts)
+    settings = setup.settings(data) | {"repeats": count} | sizes
+    return _write(Results(runs, averagings, setup.preset.decays, sizes["exercise_on"]), settings, artifacts)
 
 
-def _nets(preset: Preset, exercises: bool) -> Iterator[tuple[str, Net, Recipe]]:
-    """Yield name, net and recipe of all nets, those that take longest first."""
+def _nets(preset: Preset, source: Source) -> Iterator[tuple[str, Net, Recipe, Source]]:
+    """Yield what the five nets are made from, those that take longest first."""
     for name in sorted(NETS, key=lambda name: not name.startswith("lenet")):
-        yield name, NETS[name], preset.lenet if name.startswith("lenet") else preset.mlp
-    if exercises:
-        for name, variant in plan(preset.exercise, preset.decays).items():
-            yield name, variant.net, variant.recipe
+        yield name, NETS[name], preset.lenet if name.startswith("lenet") else preset.mlp, source
+
+
+def _small_nets(preset: Preset, source: Source) -> Iterator[tuple[str, Net, Recipe, Source]]:
+    """Yield what the nets of the exercises are made from."""
+    for name, variant in plan(preset.exercise, preset.decays).items():
+        yield name, variant.net, variant.recipe, source
 
 
 def _train(training: list[Job], processes: int, progress: bool) -> dict[str, tuple[Run, ...]]:

@@ -58,6 +58,7 @@ def draw_rates(results: Results) -> "Figure":
     left.set_yticks(range(len(RATES)), ticks)
     left.set(xlabel="dropped after the second layer", ylabel="dropped after the first layer")
     left.set_title(f"Errors at the end ({'mean ± std of ' if results.repeats > 1 else ''}{_seeds(results)})")
+    figure.suptitle(_small(results))
     curves = {title: results.curves(name) for name, title in SWAPPED.items()}
     plot_curves(
         curves, ax=right, xlabel="epoch", ylabel=results.errors_label, title="The two layers' rates, and swapped"
@@ -81,6 +82,7 @@ def draw_variance(results: Results) -> "Figure":
         _show_end(ax, curves)
         if ax is axes[0]:
             ax.get_legend().remove()
+    figure.suptitle(_title(_small(results), results))
     return figure
 
 
@@ -99,7 +101,7 @@ def draw_decay(results: Results) -> "Figure":
         shown, np.arange(len(results.decays)), errors=spreads, ax=ax, xlabel="weight decay", ylabel=results.errors_label
     )
     ax.set_xticks(range(len(results.decays)), [f"{decay:g}" for decay in results.decays])
-    ax.set_title(_title("Dropout and weight decay", results, spread="bars: one standard deviation"))
+    ax.set_title(_title(_small(results), results, spread="bars: one standard deviation"))
     return figure
 
 
@@ -109,7 +111,7 @@ def draw_connect(results: Results) -> "Figure":
 
     figure, ax = plt.subplots(figsize=(8.5, 4.0), layout="constrained")
     curves = {title: results.curves(name) for name, title in UNITS_OR_WEIGHTS.items()}
-    title = _title("Units or weights", results)
+    title = _title(_small(results), results)
     plot_curves(curves, ax=ax, xlabel="epoch", ylabel=results.errors_label, title=title)
     _show_end(ax, curves)
     return figure
@@ -117,6 +119,10 @@ def draw_connect(results: Results) -> "Figure":
 
 def _title(title: str, results: Results, spread: str = "bands: least to greatest") -> str:
     return f"{title} ({_seeds(results)}{f'; {spread}' if results.repeats > 1 else ''})"
+
+
+def _small(results: Results) -> str:
+    return f"256-256 perceptron, trained on {results.exercise_on:,} digits"
 
 
 def _seeds(results: Results) -> str:
@@ -128,13 +134,11 @@ def _spreads(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _show_end(ax: "Axes", curves: Mapping[str, NDArray[np.float64]]) -> None:
-    """Leave the first epochs, in which every net still errs a lot, above the frame; epochs are whole numbers."""
+    """Leave the first half, in which every net still errs a lot, above the frame; epochs are whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    late = np.concatenate(
-        [np.atleast_2d(curve)[:, np.atleast_2d(curve).shape[1] // 8 :].ravel() for curve in curves.values()]
-    )
+    late = np.concatenate([curve[:, curve.shape[1] // 2 :].ravel() for curve in curves.values()])
     low, high = float(late.min()), float(late.max())
     margin = 0.08 * (high - low) or 1.0
     ax.set_ylim(max(0.0, low - margin), high + margin)

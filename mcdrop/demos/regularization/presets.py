@@ -18,6 +18,8 @@ class Preset:
         lenet: How the two LeNets are trained.
         exercise: How the small perceptrons of the exercises are trained.
         repeats: With how many seeds.
+        exercise_on: How many digits the small perceptrons learn from (None: all). On few, regularization has more to
+            do, and a training is short.
         decays: Weight decays of the exercise on them, 0 first.
         passes: Greatest number of averaged passes.
         groups: How many averages of that many passes are taken.
@@ -29,7 +31,8 @@ class Preset:
     lenet: Recipe
     exercise: Recipe
     repeats: int = 3
-    decays: tuple[float, ...] = (0.0, 1e-4, 3e-4, 1e-3, 3e-3)
+    exercise_on: int | None = 1000
+    decays: tuple[float, ...] = (0.0, 1e-3, 3e-3, 1e-2)
     passes: int = 100
     groups: int = 5
     trained_on: int | None = None
@@ -42,20 +45,22 @@ class Preset:
 
 
 _SGD = Recipe(1500, 0.1, optimizer="sgd", schedule="constant")
+_EXERCISE = Recipe(100, 0.5, optimizer="sgd", schedule="cosine", batch_size=256)
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "default": Preset(
-            Recipe(40, 1e-3, schedule="cosine"),
-            Recipe(24, 1e-3, schedule="cosine"),
-            Recipe(25, 0.5, optimizer="sgd", schedule="cosine"),
+            Recipe(30, 1e-3, schedule="cosine"),
+            Recipe(14, 2e-3, batch_size=64),
+            Recipe(50, 0.2, optimizer="sgd", schedule="cosine", batch_size=32),
         ),
-        "paper": Preset(_SGD, replace(_SGD, lr=0.01), replace(_SGD, epochs=100, lr=0.5), repeats=1, passes=1000),
+        "paper": Preset(_SGD, replace(_SGD, lr=0.01), _EXERCISE, repeats=1, passes=1000, exercise_on=None),
         "tiny": Preset(
             Recipe(3, 2e-3, schedule="cosine"),
             Recipe(2, 2e-3, schedule="cosine"),
-            Recipe(3, 0.5, optimizer="sgd", schedule="cosine"),
+            Recipe(3, 0.2, optimizer="sgd", schedule="cosine", batch_size=32),
             repeats=2,
+            exercise_on=200,
             decays=(0.0, 1e-3),
             passes=5,
             groups=2,

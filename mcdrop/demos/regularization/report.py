@@ -23,6 +23,10 @@ from mcdrop.demos.report import Check, Table
 __all__ = ["check_errors", "number_results", "tabulate_results", "write_verdict"]
 
 
+_SHOWN = 5
+"""Numbers of passes in the table."""
+
+
 def check_errors(results: Results) -> tuple[Check, ...]:
     """Return the checks: in each family, all its dropout spares more errors than the seeds differ by.
 
@@ -86,19 +90,24 @@ def _errors(results: Results) -> Table:
 
 def _averages(results: Results) -> Table:
     averagings = results.averagings
-    shown = next(iter(averagings.values())).passes
-    columns = ("net", "weight averaging", *(f"T = {t}" for t in shown))
+    grid = next(iter(averagings.values())).passes
+    shown = np.unique(np.linspace(0, len(grid) - 1, _SHOWN).round().astype(int))
+    columns = ("net", "weight averaging", *(f"T = {t}" for t in grid[shown]))
     rows = []
     for name, averaging in averagings.items():
-        means = (f"{mean:.1f}" for mean in averaging.errors.mean(axis=0))
+        means = (f"{mean:.1f}" for mean in averaging.errors.mean(axis=0)[shown])
         rows.append((TITLES[name], str(averaging.weight_averaging_errors), *means))
     return Table("Errors of the average over T passes, and of averaged weights (first seed)", columns, tuple(rows))
+
+
+def _small(results: Results) -> str:
+    return f"errors of a 256-256 perceptron after training on {results.exercise_on:,} digits"
 
 
 def _rates(results: Results) -> Table:
     columns = ("after the first layer", *(f"{rate:.0%} after the second" for rate in RATES))
     rows = tuple((f"{a:.0%}", *(results.plus_minus(name_rates(a, b)) for b in RATES)) for a in RATES)
-    return Table("Which rate where: errors of a 256-256 perceptron", columns, rows)
+    return Table(f"Which rate where: {_small(results)}", columns, rows)
 
 
 def _decay(results: Results) -> Table:
@@ -107,12 +116,12 @@ def _decay(results: Results) -> Table:
         (f"{decay:g}", *(results.plus_minus(name_decay(rates, decay)) for rates in ((0.0, 0.0), DECAY_RATES)))
         for decay in results.decays
     )
-    return Table("Dropout and weight decay: errors of a 256-256 perceptron", columns, rows)
+    return Table(f"Dropout and weight decay: {_small(results)}", columns, rows)
 
 
 def _connect(results: Results) -> Table:
     rows = tuple((title, results.plus_minus(name)) for name, title in UNITS_OR_WEIGHTS.items())
-    return Table("Units or weights: errors of a 256-256 perceptron", ("dropped", "errors"), rows)
+    return Table(f"Units or weights: {_small(results)}", ("dropped", "errors"), rows)
 
 
 def _orderings(results: Results, questions: list[Mapping[str, str]]) -> Iterator[str]:

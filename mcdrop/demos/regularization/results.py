@@ -23,13 +23,18 @@ class Results:
         runs: Name of each net -> its runs, in the order of the seeds; the same seeds for all.
         averagings: Name of a net -> Monte Carlo averaging beside weight averaging, of its first run.
         decays: Weight decays of the exercise.
-        exercises: Whether the exercises' nets are among the runs.
+        exercise_on: How many digits the exercises' nets learned from; 0 if they were left out.
     """
 
     runs: Mapping[str, tuple[Run, ...]]
     averagings: Mapping[str, Averaging]
     decays: tuple[float, ...]
-    exercises: bool = True
+    exercise_on: int = 0
+
+    @property
+    def exercises(self) -> bool:
+        """Whether the exercises' nets are among the runs."""
+        return self.exercise_on > 0
 
     @property
     def repeats(self) -> int:

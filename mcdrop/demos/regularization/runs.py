@@ -50,8 +50,8 @@ class Job:
         name: What the net is called.
         net: What it is made from.
         recipe: How it is trained.
-        seed: Of initial weights, batches and dropout noise.
         source: The digits.
+        seed: Of initial weights, batches and dropout noise.
         folder: Where its checkpoint is.
         resume: Whether to go on from the checkpoint, if there is one.
         device: Where to train.
@@ -60,8 +60,8 @@ class Job:
     name: str
     net: Net
     recipe: Recipe
-    seed: int
     source: Source
+    seed: int
     folder: Path
     resume: bool
     device: str
