@@ -159,7 +159,8 @@ def regularization(
         int | None, typer.Option(help="Seeds with which each net is trained. Default: the preset's.")
     ] = None,
     passes: Annotated[
-        int | None, typer.Option(help="Most stochastic forward passes T that are averaged. Default: the preset's.")
+        int | None,
+        typer.Option(help="Most stochastic forward passes T that are averaged, at least 2. Default: the preset's."),
     ] = None,
     exercises: Annotated[
         bool, typer.Option(help="Train the small perceptrons of the exercises, too: the larger part of the nets.")
@@ -206,21 +207,23 @@ def _run(run: Callable[..., Any], out: str, quiet: bool, **options: Any) -> None
     if quiet:
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as RichTable
 
     console = Console()
     for table in report.tables:
-        drawn = RichTable(*table.columns, title=table.title, title_justify="left")
+        drawn = RichTable(*map(escape, table.columns), title=escape(table.title), title_justify="left")
         for row in table.rows:
-            drawn.add_row(*row)
+            drawn.add_row(*map(escape, row))
         console.print(drawn)
     for sentence in report.verdict:
-        console.print(sentence, highlight=False)
+        console.print(sentence, highlight=False, markup=False)
     for check in report.checks:
         relation = "at least" if check.at_least else "at most"
         mark = "[green]ok[/]" if check.met else "[red]missed[/]"
-        console.print(f"{check.name}: {check.value:.3g} (expected {relation} {check.bound:g}) {mark}")
-    console.print(f"Written to {out}: {', '.join(path.name for path in report.files)}", soft_wrap=True)
+        console.print(f"{escape(check.name)}: {check.value:.3g} (expected {relation} {check.bound:g}) {mark}")
+    names = ", ".join(path.name for path in report.files)
+    console.print(f"Written to {out}: {names}", soft_wrap=True, markup=False)
 
 
 # The click that the installed typer uses, its own copy or the package, has one base for all usage errors.
@@ -243,6 +246,7 @@ def main() -> None:
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         stopped.append(number)  # an import in progress may turn the exception into another one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would break off the clearing away
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -81,7 +81,7 @@ def check_place(target: Path, *, advice: str) -> None:
     """
     try:
         place = _free(target)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise _unwritable(target, error, advice) from error
     check_folder(place.parent, advice=advice)
 

@@ -17,7 +17,7 @@ __all__ = ["load_weights", "read_about", "save_weights", "tensors_of"]
 _OURS = ".safetensors"
 _TORCH = (".pt", ".pth", ".bin")
 _WRAPPERS = ("model.", "module.", "_orig_mod.")
-_NESTED = ("state_dict", "model")
+_NESTED = ("state_dict", "model_state_dict", "model")
 _AGAIN = "make or fetch it again"
 _NAMED = 3  # of the names that do not fit, this many are told
 
@@ -53,9 +53,10 @@ def save_weights(net: nn.Module, path: str | Path, *, about: Mapping[str, Any] |
 def load_weights(net: nn.Module, path: str | Path) -> dict[str, Any]:
     """Load weights from a file into a net, all of them or none.
 
-    Read are safetensors files, whoever wrote them, and torch's own: a state dict, or one under the key "state_dict" or
-    "model". If all names in the file start with "model.", "module." or "_orig_mod.", which wrappers put there, and none
-    of the net's do, that is cut off. Of weights that the net shares between modules, one name is enough.
+    Read are safetensors files, whoever wrote them, and torch's own: a state dict, or one under the key "state_dict",
+    "model_state_dict" or "model". If all names in the file start with "model.", "module." or "_orig_mod.", which
+    wrappers put there, and none of the net's do, that is cut off. Of weights that the net shares between modules, one
+    name is enough.
 
     Args:
         net: Gets the weights, in its own dtype and on its own device.
@@ -117,6 +118,11 @@ def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if place.suffix in _TORCH:
         return _read_torch(place), {}
     tensors, about = read_sealed(place, advice=_AGAIN)
+    if "training" in (about or {}):
+        raise DataError(
+            f"{place} must hold the weights of a net alone, got a checkpoint of its training; resume it with "
+            "fit(..., resume=True), or take the file that was written at the end"
+        )
     return tensors, about or {}
 
 
@@ -188,6 +194,8 @@ def _cast(name: str, tensor: Tensor, held: Tensor, place: Path) -> Tensor:
     if expected != got:
         raise InputError(f"{place} must hold {name} as {expected}, got {got}; build the net they are of")
     value = tensor.to(held.dtype)
+    if not tensor.is_floating_point() and not tensor.is_complex() and not torch.equal(value.to(tensor.dtype), tensor):
+        raise DataError(f"{place} must hold {name} in the range of {held.dtype}, got numbers outside it; save it again")
     if not bool(value.isfinite().all()):
         if bool((~value.isfinite() & (value != held.cpu())).any()):
             raise DataError(

@@ -271,3 +271,23 @@ def test_an_unwritable_place_is_named(tmp_path):
 def test_what_is_known_must_be_plain(tmp_path):
     with pytest.raises(InputError, match="about must hold texts"):
         save_weights(nn.Tanh(), tmp_path / "net.safetensors", about={"a": object()})
+
+
+def test_whole_numbers_out_of_range_are_refused(tmp_path):
+    class Counts(nn.Module):
+        def __init__(self, dtype):
+            super().__init__()
+            self.register_buffer("counts", torch.tensor([1, 3], dtype=dtype))
+
+    wide = Counts(torch.int64)
+    wide.counts[:] = torch.tensor([300, -1])
+    save_weights(wide, tmp_path / "wide.safetensors")
+    with pytest.raises(DataError, match=r"counts in the range of torch\.uint8"):
+        load_weights(Counts(torch.uint8), tmp_path / "wide.safetensors")
+
+
+def test_the_dicts_of_torchs_own_tutorials_are_read(tmp_path):
+    net, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    torch.save({"epoch": 3, "model_state_dict": net.state_dict(), "optimizer_state_dict": {}}, tmp_path / "net.pt")
+    load_weights(other, tmp_path / "net.pt")
+    assert torch.equal(net.weight, other.weight)

@@ -67,6 +67,11 @@ class Artifacts:
             self._write(f"{name}.svg", partial(figure.savefig, format="svg", metadata={"Date": None}))
         plt.close(figure)
 
+    def discard_figure(self, name: str) -> None:
+        """Remove a figure that an earlier run left in the folder and this one does not draw."""
+        for ending in ("png", "svg"):
+            (self.folder / f"{name}.{ending}").unlink(missing_ok=True)
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Write `summary.json`."""
         text = json.dumps(values, indent=2) + "\n"

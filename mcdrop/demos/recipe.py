@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from mcdrop.training import History, Optimizer, Schedule, fit
 
-__all__ = ["Recipe", "train_classifier"]
+__all__ = ["Recipe", "rates_of", "train_classifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Recipe:
     schedule: Schedule = "one-cycle"
     batch_size: int = 128
     weight_decay: float = 0.0
+
+
+def rates_of(net: nn.Module) -> list[float]:
+    """Return the rates of a net's dropout layers, in the order of its modules."""
+    return [float(module.p) for module in net.modules() if isinstance(module, _DropoutNd)]
 
 
 def train_classifier(

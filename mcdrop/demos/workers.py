@@ -6,10 +6,12 @@ number of cores.
 """
 
 import os
-import tempfile
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,10 +31,15 @@ R = TypeVar("R")
 _LOOK_EVERY = 0.2
 """Seconds between two looks at how far the processes are."""
 
+_ALONE_AFTER = 0.5
+"""Seconds between two looks of a process at whether its parent is still there."""
+
 
 def count_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use, a container's quota counted."""
+    from joblib import cpu_count
+
+    return max(1, int(cpu_count()))
 
 
 def run_all(
@@ -40,6 +47,7 @@ def run_all(
     jobs: Sequence[J],
     *,
     processes: int,
+    folder: Path,
     total: int | None = None,
     progress: bool | str = False,
 ) -> list[R]:
@@ -51,22 +59,28 @@ def run_all(
         work: Does one job; a function that a process can import, of a job that can be pickled.
         jobs: The jobs, longest first where the time matters.
         processes: How many at once; 1 does them here, one after the other, on one thread as well.
+        folder: Where they may leave word of how far they are.
         total: Number of ticks of all jobs.
         progress: Whether to show a progress bar; a text names it.
 
     Raises:
-        TrainingError: If a process was killed.
+        TrainingError: If a process was killed, or all were interrupted.
         McdropError: Whatever else a job raised.
     """
+    from joblib import effective_n_jobs
+
     if not jobs:
         return []
-    with tempfile.TemporaryDirectory(prefix="mcdrop-") as folder:
-        ticks = Path(folder) / "ticks"
-        ticks.touch()
+    ticks = folder / ".ticks"
+    ticks.write_bytes(b"")
+    try:
         with _watching(ticks, total, progress):
-            if min(processes, len(jobs)) == 1:
+            at_once = min(processes, len(jobs), effective_n_jobs(processes))  # joblib knows if there can be but one
+            if at_once == 1:
                 return [_do(work, job, ticks, os.getpid()) for job in jobs]
-            return _share_out(work, jobs, ticks, min(processes, len(jobs)))
+            return _share_out(work, jobs, ticks, at_once)
+    finally:
+        ticks.unlink(missing_ok=True)
 
 
 def _share_out(work: Callable[[J, Tick], R], jobs: Sequence[J], ticks: Path, processes: int) -> list[R]:
@@ -83,16 +97,32 @@ def _share_out(work: Callable[[J, Tick], R], jobs: Sequence[J], ticks: Path, pro
         raise TrainingError(
             "a training process was killed, perhaps for want of memory; run again with --resume, and with fewer --jobs"
         ) from error
+    except KeyboardInterrupt as stop:
+        raise TrainingError("training was interrupted; run again with --resume to go on from there") from stop
     finally:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        with _undisturbed():
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C break off the clearing away after the first; only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _do(work: Callable[[J, Tick], R], job: J, ticks: Path, parent: int) -> R:
     """Do one job on one thread; each tick adds a byte to the file that the parent looks at."""
+    if parent != os.getpid():
+        _follow(parent)
 
     def tick() -> None:
-        if parent not in (os.getpid(), os.getppid()):
-            os._exit(1)  # the parent is gone, and nobody waits for the rest
         with ticks.open("ab") as file:
             file.write(b".")
 
@@ -102,6 +132,20 @@ def _do(work: Callable[[J, Tick], R], job: J, ticks: Path, parent: int) -> R:
         return work(job, tick)
     finally:
         torch.set_num_threads(threads)
+
+
+@cache
+def _follow(parent: int) -> None:
+    """End this process soon after its parent, which alone hears of Ctrl-C."""
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(_ALONE_AFTER)
+        os._exit(1)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=look, daemon=True).start()
 
 
 @contextmanager

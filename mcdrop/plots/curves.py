@@ -21,11 +21,11 @@ from mcdrop.plots.models import check_models, fold_name
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Spread", "plot_curves"]
+__all__ = ["Band", "plot_curves"]
 
 Floats = NDArray[np.float64]
 
-Spread = Literal["range", "std", "none"]
+Band = Literal["range", "std", "none"]
 """What the band around a mean shows: all repeats, one standard deviation on either side, or nothing."""
 
 
@@ -36,7 +36,7 @@ def plot_curves(
     ax: "Axes | None" = None,
     colors: Sequence[str] | None = None,
     dashes: Sequence[str] | None = None,
-    band: Spread = "range",
+    band: Band = "range",
     log_x: bool = False,
     xlabel: str | None = "epoch",
     ylabel: str | None = "test error",
@@ -70,7 +70,7 @@ def plot_curves(
         >>> ax = plot_curves(errors, ylabel="errors on 1,000 digits")
     """
     check_models("curves", curves, "values, shape (R, S) or (S,)")
-    check_choice("band", band, Spread)
+    check_choice("band", band, Band)
     tables = {name: _check_curve(name, values) for name, values in curves.items()}
     places = _check_steps(tables, x, log_x=log_x)
     hues = pick_colors(colors, len(tables))
@@ -104,7 +104,7 @@ def _style(k: int, color: str, dash: str | None, places: Floats, *, log_x: bool)
     return style
 
 
-def _band(table: Floats, band: Spread) -> tuple[Floats, Floats]:
+def _band(table: Floats, band: Band) -> tuple[Floats, Floats]:
     """Return the lower and the upper end of the band at each step."""
     if band == "range":
         return table.min(axis=0), table.max(axis=0)

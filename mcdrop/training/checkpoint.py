@@ -79,6 +79,8 @@ class Checkpoint:
     def open(self, net: nn.Module, stepper: torch.optim.Optimizer, *, resume: bool) -> Records:
         """See that the file can be written, and bring a run that is resumed to the state that is in it.
 
+        The file of an earlier run is removed if this one is to start anew: it must not be resumed in its place.
+
         Args:
             net: Gets the weights and buffers.
             stepper: Gets the moments.
@@ -90,10 +92,28 @@ class Checkpoint:
         Raises:
             OutputError: If the file cannot be written.
             DataError: If it is damaged, or no checkpoint.
-            InputError: If it is of another run; nothing has changed then.
+            InputError: If it is of another run, or would be overwritten and is no checkpoint; nothing has changed then.
         """
         check_place(self.path, advice=_ADVICE)
-        return self._load(net, stepper) if resume and self.path.exists() else Records()
+        if not self.path.exists():
+            return Records()
+        if resume:
+            return self._load(net, stepper)
+        self._check_ours()
+        self.path.unlink()
+        return Records()
+
+    def _check_ours(self) -> None:
+        """Refuse to overwrite a file that can be read and is no checkpoint."""
+        try:
+            about = read_sealed(self.path, advice=_ELSE)[1]
+        except DataError:
+            return
+        if _KIND not in (about or {}):
+            raise InputError(
+                f"checkpoint {self.path} must be a new file or an old checkpoint, got a file of other tensors, which "
+                "it would overwrite; choose another name"
+            )
 
     def _load(self, net: nn.Module, stepper: torch.optim.Optimizer) -> Records:
         tensors, about = read_sealed(self.path, advice=_ELSE)
@@ -165,9 +185,13 @@ def _kind(values: Tensor) -> str:
 
 
 def _build(net: nn.Module) -> dict[str, str]:
-    """Return class and options of every module, rates of dropout among them, and the kind of every tensor."""
+    """Return class and options of every module, rates of dropout among them, and the kind of every tensor.
+
+    Options are attributes that are decimal numbers, switches or texts. Whole numbers may count calls, and where they
+    are sizes the tensors tell.
+    """
     modules = {
-        f"module {name}".strip(): f"{type(module).__name__}({module.extra_repr()})"
+        f"module {name}".strip(): " ".join([type(module).__name__, *_options_of(module)])
         for name, module in net.named_modules()
     }
     rates = {f"rate of {name}": f"{module.p:g}" for name, module in dropouts(net).items()}
@@ -176,6 +200,15 @@ def _build(net: nn.Module) -> dict[str, str]:
         for name, value in tensors_of(net).items()
     }
     return rates | modules | state
+
+
+def _options_of(module: nn.Module) -> list[str]:
+    """Return the plain attributes of a module, but for its training flag."""
+    return [
+        f"{name}={value!r}"
+        for name, value in sorted(vars(module).items())
+        if isinstance(value, bool | float | str) and name != "training"
+    ]
 
 
 def _part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

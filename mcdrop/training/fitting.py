@@ -199,7 +199,7 @@ def _updates(
 
 def _interrupted(done: int, plan: Plan, keeper: Checkpoint | None) -> TrainingError:
     advice = "so call fit again to train on, or ask for fewer steps"
-    if keeper is not None:
+    if keeper is not None and keeper.saved:
         advice = (
             f"and {keeper.path} those after step {keeper.saved}: call fit again with resume=True to go on from there"
         )

@@ -118,6 +118,8 @@ def check_place_of(checkpoint: str | Path | None, *, checkpoint_every: int | Non
         return None
     if not isinstance(checkpoint, str | Path) or not str(checkpoint).strip() or "\0" in str(checkpoint):
         raise InputError(f"checkpoint must name a file, got {checkpoint!r}; pass for example 'run.safetensors'")
+    if Path(checkpoint).suffix != ".safetensors":
+        raise InputError(f"checkpoint must end in .safetensors, which it is, got {str(checkpoint)!r}; rename it")
     return Path(checkpoint)
 
 

@@ -107,7 +107,10 @@ def test_the_report_says_who_wins(outcome):
         (sentence,) = [text for text in report.verdict if text.startswith(f"{score}, best")]
         assert "0°" in sentence
         assert "180°" in sentence
-    assert "The nets learned from 400 digits; the GP learned from 60 digits." in report.verdict
+    assert (
+        "MLP 800-800: learned from 400 digits; LeNet: learned from 400 digits; GP: learned from 60 digits."
+        in report.verdict
+    )
     assert any("Telling turned from upright" in text for text in report.verdict)
     assert any("Telling wrong from right" in text for text in report.verdict)
     (by_angle,) = [table for table in report.tables if table.columns[0] == "score"]

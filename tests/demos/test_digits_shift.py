@@ -164,14 +164,15 @@ def contest():
 def test_the_verdict_names_the_angles_at_which_each_model_wins():
     verdict = write_verdict(contest(), trained_on=4000, gp_trained_on=1500)
     assert "a 6 and a 9 turn into each other" in verdict[0]
-    assert verdict[1] == "The nets learned from 4,000 digits; the GP learned from 1,500 digits."
+    assert verdict[1] == (
+        "MLP 800-800: learned from 4,000 digits; LeNet: learned from 4,000 digits; GP: learned from 1,500 digits."
+    )
     expected = "best or within noise of the best: softmax, LeNet at 60° to 180°; GP at 0° to 45°."
     for score in ("accuracy", "NLL", "Brier", "ECE"):
         assert f"{score}, {expected}" in verdict
     assert any(text.startswith("Over all angles, best: accuracy softmax, LeNet 50.0%; NLL (nats) ") for text in verdict)
-    assert "The nets learned" not in " ".join(write_verdict(contest(), trained_on=4000, gp_trained_on=None))
-    brought = write_verdict(contest(), trained_on=None, gp_trained_on=1500)
-    assert brought[1] == "The nets' weights were brought; the GP learned from 1,500 digits."
+    brought = write_verdict(contest(), trained_on=4000, gp_trained_on=None, brought=("lenet",))
+    assert brought[1] == "LeNet: brought with its weights; MLP 800-800: learned from 4,000 digits."
 
 
 def test_tables_mark_the_best():

@@ -14,6 +14,7 @@ from mcdrop.layers import (
     DropConnect,
     GaussianDropout,
     InvertedDropout,
+    VanillaDropout,
     VariationalDropout,
     VariationalRNN,
     add_dropout,
@@ -93,6 +94,11 @@ def inverted(p: float) -> Case:
     return unit_case(InvertedDropout(p), p)
 
 
+def vanilla(p: float) -> Case:
+    x = randn(4, 3, seed=1)
+    return Case(nn.Sequential(VanillaDropout(p)), x, x * (1 - p), x.square() * p * (1 - p))
+
+
 def gaussian(p: float) -> Case:
     return unit_case(GaussianDropout(p), p)
 
@@ -166,6 +172,7 @@ def inserted(p: float) -> Case:
 
 CASES: dict[str, Callable[[float], Case]] = {
     "InvertedDropout": inverted,
+    "VanillaDropout": vanilla,
     "GaussianDropout": gaussian,
     "ConcreteDropout": concrete,
     "ConcreteDropout of channels": concrete_channels,

@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from mcdrop.errors import DataError, InputError, OutputError, TrainingError
-from mcdrop.layers import InvertedDropout
+from mcdrop.layers import ConcreteDropout, InvertedDropout
 from mcdrop.networks import co2_mlp
 from mcdrop.training import fit
-from mcdrop.weights import save_weights
+from mcdrop.weights import load_weights, save_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(20, 2, generator=GENERATOR)
@@ -185,7 +185,7 @@ def test_seconds_add_up(path, monkeypatch):
 CODE = """
 import os, signal, sys
 import torch
-from mcdrop.layers import InvertedDropout
+from mcdrop.layers import ConcreteDropout, InvertedDropout
 from mcdrop.networks import co2_mlp
 from mcdrop.training import fit
 
@@ -364,7 +364,7 @@ def test_a_broken_state_is_never_written(path):
     [
         ({"resume": True}, "resume=True needs a checkpoint, got none"),
         ({"checkpoint_every": 3}, "checkpoint_every=3 needs a checkpoint, got none"),
-        ({"checkpoint": "a", "checkpoint_every": 0}, "checkpoint_every must be a positive integer"),
+        ({"checkpoint": "a.safetensors", "checkpoint_every": 0}, "checkpoint_every must be a positive integer"),
         ({"checkpoint": 3}, "checkpoint must name a file, got 3"),
         ({"checkpoint": " "}, "checkpoint must name a file"),
         ({"checkpoint": "a\0"}, "checkpoint must name a file"),
@@ -377,7 +377,10 @@ def test_options_that_make_no_sense_are_refused(options, message):
 
 def test_an_unwritable_place_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("")
-    for place in (tmp_path, tmp_path / "file" / "run"):
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "loop.safetensors").symlink_to(tmp_path / "loop.safetensors")
+    for name in ("folder.safetensors", "loop.safetensors", "file/run.safetensors"):
+        place = tmp_path / name
         net = Net()
         with pytest.raises(OutputError, match=r"cannot write .*; choose a writable place"):
             train(net, checkpoint=place)
@@ -406,5 +409,54 @@ def test_a_run_with_another_rate_of_any_layer_is_another_run(tmp_path):
         return torch.nn.Sequential(InvertedDropout(p), torch.nn.Linear(2, 1))
 
     fit(net(0.2), x, y, **options)
-    with pytest.raises(InputError, match=r"another module 0: InvertedDropout\(p=0\.2\) in the file"):
+    with pytest.raises(InputError, match=r"another module 0: InvertedDropout p=0\.2 in the file, Inv.* p=0\.3 here"):
         fit(net(0.3), x, y, **options, resume=True)
+
+
+class Hidden(nn.Module):
+    """Dropout whose rate only an attribute tells."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p, self.layer = p, nn.Linear(2, 3)
+
+    def forward(self, x):
+        return F.dropout(self.layer(x), self.p, self.training)
+
+
+def test_a_rate_that_a_module_keeps_to_itself_makes_another_run(path):
+    fit(Hidden(0.0), X, Y, loss="mse", steps=2, checkpoint=path)
+    with pytest.raises(InputError, match=r"another module: Hidden p=0\.0 in the file, Hidden p=0\.5 here"):
+        fit(Hidden(0.5), X, Y, loss="mse", steps=2, checkpoint=path, resume=True)
+
+
+def test_a_run_whose_rate_is_learned_goes_on_with_the_same_net(path):
+    net = nn.Sequential(ConcreteDropout(nn.Linear(2, 3)))
+    fit(net, X, Y, loss="mse", steps=3, checkpoint=path)
+    assert len(fit(net, X, Y, loss="mse", steps=6, checkpoint=path, resume=True).loss) == 6
+
+
+def test_a_run_that_starts_anew_leaves_nothing_of_the_old_one_to_resume(path):
+    train(checkpoint=path, lr=0.1)
+    with pytest.raises(TrainingError, match="so call fit again to train on") as error:
+        train(Net(fails_at=1, error=KeyboardInterrupt()), checkpoint=path, checkpoint_every=5)
+    assert "resume" not in str(error.value)
+    assert not path.exists()
+
+
+def test_a_file_of_weights_is_not_overwritten(path):
+    save_weights(Net(), path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="got a file of other tensors, which it would overwrite"):
+        train(checkpoint=path)
+    assert path.read_bytes() == before
+    path.write_bytes(before[:-5])  # what cannot be read is no loss
+    train(checkpoint=path)
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path):
+    with pytest.raises(InputError, match=r"checkpoint must end in \.safetensors.*run\.pt"):
+        train(checkpoint=tmp_path / "run.pt")
+    train(checkpoint=tmp_path / "run.safetensors")
+    with pytest.raises(DataError, match="got a checkpoint of its training; resume it"):
+        load_weights(Net(), tmp_path / "run.safetensors")

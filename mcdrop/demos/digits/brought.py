@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from mcdrop.demos.recipe import rates_of
 from mcdrop.errors import DataError, InputError
 from mcdrop.networks import lenet, mlp
 from mcdrop.weights import load_weights
@@ -18,19 +19,19 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType({"mlp": mlp,
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin")
 
 
-def find_weights(places: Sequence[str | Path]) -> dict[str, Path]:
+def find_weights(places: str | Path | Sequence[str | Path]) -> dict[str, Path]:
     """Return a file of weights for each net for which one was brought.
 
     Args:
-        places: Files, each with the weights of one of the nets, told by their names and shapes; and folders, in which
-            `net_mlp` and `net_lenet` are looked for, as the demos write them.
+        places: One or several: files, each with the weights of one of the nets, told by their names and shapes; and
+            folders, in which `net_mlp` and `net_lenet` are looked for, as the demos write them.
 
     Raises:
         DataError: If there is no such place, a folder holds neither, or a file cannot be read or is damaged.
-        InputError: If a file fits neither net, or two are for the same.
+        InputError: If a file fits neither net, it was trained with other dropout, or two are for the same net.
     """
     found: dict[str, Path] = {}
-    for place in map(Path, places):
+    for place in map(Path, [places] if isinstance(places, str | Path) else places):
         for name, file in (_look_in(place) if place.is_dir() else {_recognize(place): place}).items():
             if name in found:
                 raise InputError(
@@ -52,19 +53,39 @@ def _look_in(folder: Path) -> dict[str, Path]:
             "folder that demo regularization or demo digits wrote, or the files themselves"
         )
     for name, file in present.items():
-        load_weights(BUILDERS[name](), file)  # refused before any long work
+        _check_fit(name, file)  # refused before any long work
     return present
 
 
 def _recognize(file: Path) -> str:
     """Return the name of the net whose weights a file holds."""
-    errors = []
-    for name, build in BUILDERS.items():
+    errors: dict[str, InputError] = {}
+    for name in BUILDERS:
         try:
-            load_weights(build(), file)
+            _check_fit(name, file)
             return name
-        except InputError as error:
-            errors.append(error)
-    raise InputError(
-        f"{file} must hold the weights of the 800-800 perceptron or of the LeNet, got neither: {errors[0]}"
-    ) from errors[0]
+        except _MisfitError as error:
+            errors[name] = error
+    reasons = "; ".join(f"as {name}: {error}" for name, error in errors.items())
+    raise InputError(f"{file} must hold the weights of the 800-800 perceptron or of the LeNet, got neither ({reasons})")
+
+
+class _MisfitError(InputError):
+    """The weights are of another net."""
+
+
+def _check_fit(name: str, file: Path) -> None:
+    """Refuse weights that are not the net's, or that the file says were trained with other dropout."""
+    if file.suffix not in ENDINGS:
+        raise InputError(f"weights must end in one of {', '.join(ENDINGS)}, got {str(file)!r}; convert the file")
+    net = BUILDERS[name]()
+    try:
+        about = load_weights(net, file)
+    except InputError as error:
+        raise _MisfitError(str(error)) from error
+    trained, expected = about.get("recipe", {}).get("rates"), rates_of(net)
+    if trained is not None and trained != expected:
+        raise InputError(
+            f"{file} must hold weights that were trained with dropout at the rates of the demo's {name}, {expected}, "
+            f"got {trained}; its passes would mean nothing, so bring net_{name} in its place"
+        )

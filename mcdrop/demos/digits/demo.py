@@ -47,7 +47,7 @@ def run_digits(
     data: str | Path | None = None,
     digit: int | None = None,
     gp: str = "map",
-    weights: Sequence[str | Path] = (),
+    weights: str | Path | Sequence[str | Path] = (),
     reuse: bool = False,
     device: str = "cpu",
     progress: bool = False,
@@ -101,6 +101,7 @@ def run_digits(
     scores = score_shift(outcome.shift, resamples=setup.preset.resamples, seed=setup.seed, progress=progress)
     settings = setup.settings(data) | {"digit": index, "gp": gp} | setup.preset.sizes(digits, gp=gp == "map")
     settings["weights"] = {name: str(file) for name, file in brought.items()}
+    settings["recipes"] = {name: recipe for name, recipe in settings["recipes"].items() if name not in brought}
     return _write(outcome, scores, settings, artifacts)
 
 
@@ -144,8 +145,9 @@ def _write(outcome: _Outcome, scores: ShiftScores, settings: dict[str, Any], art
         tables=(*tabulate_digits(numbers), *tabulate_shift(scores)),
         verdict=write_verdict(
             scores,
-            trained_on=None if settings["weights"] else settings["trained_on"],
+            trained_on=settings["trained_on"],
             gp_trained_on=settings["gp_trained_on"],
+            brought=tuple(settings["weights"]),
         ),
     )
     for name, figure in _figures(sweep, shift, scores):

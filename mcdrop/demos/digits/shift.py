@@ -17,7 +17,8 @@ from torch import nn
 
 from mcdrop.baselines import GPClassifier
 from mcdrop.datasets import rotate
-from mcdrop.demos.digits.sweep import TITLES, average_weights
+from mcdrop.demos.averaged import average_weights
+from mcdrop.demos.digits.sweep import TITLES
 from mcdrop.predictive import ClassificationPredictive, at_points
 from mcdrop.sampler import MCDropout
 

@@ -1,6 +1,6 @@
 """What the shift protocol shows: tables for the screen, and who wins where in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mcdrop.demos.digits.shift import MODELS, SHIFT_ANGLES
 from mcdrop.demos.digits.shift_scores import MEASURES, REFUSED, SCORES, TURNED, WRONG, ShiftScores
+from mcdrop.demos.digits.sweep import TITLES
 from mcdrop.demos.report import Table
 
 __all__ = ["tabulate_shift", "write_verdict"]
@@ -38,23 +39,26 @@ def tabulate_shift(scores: ShiftScores) -> tuple[Table, ...]:
     )
 
 
-def write_verdict(scores: ShiftScores, *, trained_on: int | None, gp_trained_on: int | None) -> tuple[str, ...]:
+def write_verdict(
+    scores: ShiftScores, *, trained_on: int, gp_trained_on: int | None, brought: Collection[str] = ()
+) -> tuple[str, ...]:
     """Say who wins where.
 
     Args:
         scores: The protocol's scores.
-        trained_on: How many digits the nets learned from; None where weights were brought.
-        gp_trained_on: How many of them the Gaussian process learned from; None without one.
+        trained_on: How many digits the nets that were trained learned from.
+        gp_trained_on: How many the Gaussian process learned from; None without one.
+        brought: Names of the nets whose weights were brought.
     """
     sentences = [
         f"Shift protocol: {scores.digits:,} held-out digits, each turned by 0° to 180°; the right answer stays that of "
         "the digit as written, although a 6 and a 9 turn into each other, and a 0, 1 or 8 into itself."
     ]
+    learned = dict.fromkeys((TITLES[name] for name in brought), "brought with its weights")
+    learned |= {title: f"learned from {trained_on:,} digits" for name, title in TITLES.items() if name not in brought}
     if gp_trained_on is not None:
-        nets = (
-            "The nets' weights were brought" if trained_on is None else f"The nets learned from {trained_on:,} digits"
-        )
-        sentences.append(f"{nets}; the {MODELS['gp']} learned from {gp_trained_on:,} digits.")
+        learned[MODELS["gp"]] = f"learned from {gp_trained_on:,} digits"
+    sentences.append("; ".join(f"{title}: {how}" for title, how in learned.items()) + ".")
     sentences += [_winners_by_angle(scores, score) for score in SCORES]
     sentences.append(_winners_overall(scores))
     sentences.append(_ranking(scores, "Telling turned from upright digits", TURNED))

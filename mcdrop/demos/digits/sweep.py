@@ -3,17 +3,17 @@
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from mcdrop.arguments import check_count
 from mcdrop.datasets import Digits, rotate
+from mcdrop.demos.averaged import average_weights
 from mcdrop.errors import DataError, InputError
 from mcdrop.predictive import ClassificationPredictive
 from mcdrop.sampler import MCDropout
 
-__all__ = ["ANGLES", "TITLES", "Sweep", "average_weights", "pick_digit"]
+__all__ = ["ANGLES", "TITLES", "Sweep", "pick_digit"]
 
 Floats = NDArray[np.floating]
 
@@ -80,22 +80,6 @@ class Sweep:
             if pred.samples is not None:
                 arrays[f"{name}/logit_samples"] = pred.samples
         return arrays
-
-
-def average_weights(net: nn.Module, images: Floats) -> NDArray[np.float64]:
-    """Return the probabilities of the weight-averaged net: one pass with dropout off.
-
-    Args:
-        net: A classifier in eval mode.
-        images: Shape (N, ...).
-
-    Returns:
-        Shape (N, K), in double precision: in single precision, probabilities vanish where a net is very sure.
-    """
-    device = next(net.parameters()).device
-    with torch.no_grad():
-        parts = [net(part.to(device)).double().softmax(dim=1) for part in torch.split(torch.as_tensor(images), 500)]
-    return np.asarray(torch.cat(parts).cpu().numpy())
 
 
 def pick_digit(digits: Digits, wanted: int | None) -> int:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mcdrop.arguments import check_count
-from mcdrop.demos.digits.sweep import average_weights
+from mcdrop.demos.averaged import average_weights
 from mcdrop.errors import InputError
 from mcdrop.progress import track
 from mcdrop.rng import check_seed

@@ -5,8 +5,9 @@ which orderings the data supports; compares the average of T passes with average
 through the exercises on a small perceptron. Every training writes a checkpoint, from which `resume` goes on.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,16 @@ from mcdrop.demos.regularization.exercises import plan
 from mcdrop.demos.regularization.figures import draw_connect, draw_decay, draw_errors, draw_rates, draw_variance
 from mcdrop.demos.regularization.nets import NETS, TITLES, Net
 from mcdrop.demos.regularization.presets import PRESETS, Preset
+from mcdrop.demos.regularization.questions import answer
 from mcdrop.demos.regularization.report import check_errors, number_results, tabulate_results, write_verdict
 from mcdrop.demos.regularization.results import Results
 from mcdrop.demos.regularization.runs import Job, Run, Source, load_net, train
 from mcdrop.demos.report import Report
 from mcdrop.demos.setup import Setup, set_up
 from mcdrop.demos.workers import Tick, count_cores, run_all
+from mcdrop.errors import OutputError
+from mcdrop.files import check_folder
+from mcdrop.rng import check_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +86,7 @@ def run_regularization(
     setup = set_up(PRESETS, preset, seed=seed, passes=passes, device=device)
     count = setup.preset.repeats if repeats is None else repeats
     check_count("repeats", count, least=1, why="one seed at least")
+    check_seed(setup.seed + count - 1)
     processes = (count_cores() if setup.device.type == "cpu" else 1) if jobs is None else jobs
     check_count("jobs", processes, least=1, why="one process at least")
     artifacts = Artifacts.at(out)
@@ -90,19 +96,44 @@ def run_regularization(
     sizes["exercise_on"] = len(few.load().train_labels) if exercises else 0
     artifacts.check()
     folder = artifacts.folder / "checkpoints"
-    folder.mkdir(exist_ok=True)
+    check_folder(folder, advice="choose a writable folder with --out")
     nets = [*_nets(setup.preset, source), *(_small_nets(setup.preset, few) if exercises else ())]
     training = [
         Job(name, net, recipe, used, seed + r, folder, resume, str(setup.device))
         for (name, net, recipe, used), r in product(nets, range(count))
     ]
-    runs = _train(training, processes, progress)
     first = {job.name: job for job in training if job.seed == seed and job.name in NETS}
-    averagings = _average(first, setup, processes, progress)
-    for name, job in first.items():
-        artifacts.weights(f"net_{name}", load_net(job), asdict(job.recipe) | {"seed": seed})
+    with _alone(folder):
+        _clear(folder, () if resume else training)
+        runs = _train(training, processes, progress)
+        averagings = _average(first, setup, processes, progress)
+        for name, job in first.items():
+            artifacts.weights(f"net_{name}", load_net(job), job.describe())
     settings = setup.settings(data) | {"repeats": count} | sizes
     return _write(Results(runs, averagings, setup.preset.decays, sizes["exercise_on"]), settings, artifacts)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """See that no other run writes to the folder meanwhile; the lock ends with the process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise OutputError(
+            f"{folder} must belong to one run at a time, got another one that is writing there; wait for it, or choose "
+            "another folder with --out"
+        ) from error
+
+
+def _clear(folder: Path, begun_anew: Sequence[Job]) -> None:
+    """Remove what would be taken for this run's, were it resumed, and what killed runs left half-written."""
+    for job in begun_anew:
+        job.checkpoint.unlink(missing_ok=True)
+    for partial in folder.glob(".partial-*"):
+        partial.unlink(missing_ok=True)
 
 
 def _nets(preset: Preset, source: Source) -> Iterator[tuple[str, Net, Recipe, Source]]:
@@ -119,8 +150,9 @@ def _small_nets(preset: Preset, source: Source) -> Iterator[tuple[str, Net, Reci
 
 def _train(training: list[Job], processes: int, progress: bool) -> dict[str, tuple[Run, ...]]:
     epochs = sum(job.recipe.epochs for job in training)
-    named = progress and f"Training {len(training)} nets (epochs)"
-    done = run_all(train, training, processes=processes, total=epochs, progress=named)
+    begun = sum(job.resume and job.checkpoint.exists() for job in training)
+    named = progress and f"Training {len(training)} nets{f', {begun} of them resumed' if begun else ''} (epochs)"
+    done = run_all(train, training, processes=processes, folder=training[0].folder, total=epochs, progress=named)
     runs: dict[str, tuple[Run, ...]] = {}
     for job, run in zip(training, done, strict=True):
         runs[job.name] = (*runs.get(job.name, ()), run)
@@ -154,36 +186,43 @@ def _average(first: Mapping[str, Job], setup: Setup[Preset], processes: int, pro
     names = sorted(AVERAGED, key=lambda name: not name.startswith("lenet"))
     work = [_Average(first[name], setup.passes, setup.preset.groups) for name in names]
     named = progress and "Averaging passes (nets)"
-    done = run_all(_Average.run, work, processes=processes, total=len(work), progress=named)
+    folder = work[0].job.folder
+    done = run_all(_Average.run, work, processes=processes, folder=folder, total=len(work), progress=named)
     averagings = dict(zip(names, done, strict=True))
     return {name: averagings[name] for name in AVERAGED}
 
 
 def _write(results: Results, settings: dict[str, Any], artifacts: Artifacts) -> Report:
+    answers = answer(results)
     report = Report(
         demo="regularization",
         settings=settings,
-        results=number_results(results),
+        results=number_results(results, answers),
         checks=check_errors(results),
         tables=tabulate_results(results),
-        verdict=write_verdict(results),
+        verdict=write_verdict(results, answers),
     )
-    for name, figure in _figures(results):
-        artifacts.figure(name, figure)
     artifacts.arrays("arrays", results.arrays(), units=_UNITS, attributes=report.attributes())
     artifacts.summary(report.as_dict())
+    for name, draw in _FIGURES.items():
+        if results.exercises or name in _ALWAYS:
+            artifacts.figure(name, draw(results))
+        else:
+            artifacts.discard_figure(name)  # of an earlier run into the same folder
     return replace(report, files=tuple(artifacts.written))
 
 
-def _figures(results: Results) -> Iterator[tuple[str, "Figure"]]:
-    """Yield every figure with its name, each drawn when its turn comes."""
-    yield "errors", draw_errors(results)
-    yield "averaging", draw_averaging({TITLES[name]: averaging for name, averaging in results.averagings.items()})
-    if results.exercises:
-        yield "rates", draw_rates(results)
-        yield "variance", draw_variance(results)
-        yield "decay", draw_decay(results)
-        yield "connect", draw_connect(results)
+def _draw_averages(results: Results) -> "Figure":
+    return draw_averaging({TITLES[name]: averaging for name, averaging in results.averagings.items()})
 
 
+_FIGURES: Mapping[str, Callable[[Results], "Figure"]] = {
+    "errors": draw_errors,
+    "averaging": _draw_averages,
+    "rates": draw_rates,
+    "variance": draw_variance,
+    "decay": draw_decay,
+    "connect": draw_connect,
+}
+_ALWAYS = ("errors", "averaging")
 _UNITS = dict.fromkeys(("nll", "loss", "weight_averaging_nll"), "nat")

@@ -19,6 +19,7 @@ __all__ = [
     "HALF",
     "NONE",
     "RATES",
+    "SPOKEN_EXERCISES",
     "SWAPPED",
     "UNITS_OR_WEIGHTS",
     "Variant",
@@ -60,9 +61,24 @@ SWAPPED = MappingProxyType(
 """The chapter's rates and the same rates swapped, beside no dropout, and what they are called."""
 
 UNITS_OR_WEIGHTS = MappingProxyType(
-    {NONE: "nothing", HALF: "50% of units (dropout)", "weights": "50% of weights (DropConnect)"}
+    {
+        NONE: "nothing",
+        HALF: "50% of units (dropout, a mask for every digit)",
+        "weights": "50% of weights (DropConnect, a mask for every batch)",
+    }
 )
 """What is dropped at the same places and rates, and what it is called."""
+
+SPOKEN_EXERCISES = MappingProxyType(
+    {
+        NONE: "the net without dropout",
+        name_rates(0.2, 0.5): "the net that drops 20%, then 50%",
+        name_rates(0.5, 0.2): "the net that drops 50%, then 20%",
+        HALF: "the net that drops 50% of its units",
+        "weights": "the net that drops 50% of its weights",
+    }
+)
+"""What the nets that are compared are called in sentences."""
 
 
 def plan(recipe: Recipe, decays: tuple[float, ...]) -> Mapping[str, Variant]:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["draw_connect", "draw_decay", "draw_errors", "draw_rates", "draw_variance"]
 
 
+_LONG = 8
+"""Epochs from which on a training has an end to be looked at."""
+
+
 def draw_errors(results: Results) -> "Figure":
     """Draw the errors of the five nets on held-out digits after every epoch, one panel a family."""
     import matplotlib.pyplot as plt
@@ -79,7 +83,8 @@ def draw_variance(results: Results) -> "Figure":
             "50% dropout, on": results.variance(HALF, f"{layer}/on"),
         }
         plot_curves(curves, ax=ax, xlabel="epoch", ylabel="variance of an activation", title=title)
-        _show_end(ax, curves)
+        _count_epochs(ax)
+        ax.set_ylim(bottom=0.0)
         if ax is axes[0]:
             ax.get_legend().remove()
     figure.suptitle(_title(_small(results), results))
@@ -95,7 +100,7 @@ def draw_decay(results: Results) -> "Figure":
     finals = {title: [results.final(name_decay(rates, d)) for d in results.decays] for title, rates in titles.items()}
     means = {title: np.array([values.mean() for values in rows]) for title, rows in finals.items()}
     plain, dropped = means.values()
-    spreads = {title: _spreads(rows) for title, rows in finals.items()}
+    spreads = {title: _spreads(rows) for title, rows in finals.items() if results.repeats > 1}
     shown = means | {"both, if their effects added up": plain + (dropped[0] - plain[0])}
     plot_shift(
         shown, np.arange(len(results.decays)), errors=spreads, ax=ax, xlabel="weight decay", ylabel=results.errors_label
@@ -130,15 +135,21 @@ def _seeds(results: Results) -> str:
 
 
 def _spreads(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.array([values.std(ddof=1) if len(values) > 1 else 0.0 for values in rows])
+    return np.array([values.std(ddof=1) for values in rows])
 
 
-def _show_end(ax: "Axes", curves: Mapping[str, NDArray[np.float64]]) -> None:
-    """Leave the first half, in which every net still errs a lot, above the frame; epochs are whole numbers."""
+def _count_epochs(ax: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _show_end(ax: "Axes", curves: Mapping[str, NDArray[np.float64]]) -> None:
+    """Leave the first epochs of a longer training, in which every net still errs a lot, above the frame."""
+    _count_epochs(ax)
+    if max(curve.shape[1] for curve in curves.values()) < _LONG:
+        return
     late = np.concatenate([curve[:, curve.shape[1] // 2 :].ravel() for curve in curves.values()])
-    low, high = float(late.min()), float(late.max())
+    low, high = min(float(curve.min()) for curve in curves.values()), float(late.max())
     margin = 0.08 * (high - low) or 1.0
     ax.set_ylim(max(0.0, low - margin), high + margin)

@@ -12,7 +12,7 @@ from mcdrop.layers import DropConnect
 from mcdrop.networks import lenet, mlp
 from mcdrop.rng import seeded
 
-__all__ = ["FAMILIES", "NETS", "PUBLISHED", "TITLES", "LeNet", "Net", "Perceptron", "TwoLayers", "hidden_layers"]
+__all__ = ["FAMILIES", "NETS", "PUBLISHED", "SPOKEN", "TITLES", "LeNet", "Net", "Perceptron", "TwoLayers"]
 
 
 class Net(Protocol):
@@ -56,7 +56,9 @@ class LeNet:
 
 @dataclass(frozen=True, slots=True)
 class TwoLayers:
-    """The 256-256 ReLU perceptron of Dive into Deep Learning (section 5.6): dropout after both hidden layers.
+    """The 256-256 ReLU perceptron of Dive into Deep Learning's section on dropout: dropout after both hidden layers.
+
+    Its weights start as torch makes them, not from N(0, 0.01²).
 
     Attributes:
         rates: Dropout rate after the first and after the second hidden layer.
@@ -85,11 +87,6 @@ class TwoLayers:
         net.add_module(name, layer if self.drops == "units" else DropConnect(layer, rate))
 
 
-def hidden_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules whose outputs are the activations of the hidden layers of a `TwoLayers` net."""
-    return {name: net.get_submodule(name) for name in ("relu1", "relu2")}
-
-
 NETS: Mapping[str, Net] = MappingProxyType(
     {
         "mlp_none": Perceptron(p=0.0, input_p=0.0),
@@ -111,6 +108,17 @@ TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 """What the nets are called in figures and tables."""
+
+SPOKEN: Mapping[str, str] = MappingProxyType(
+    {
+        "mlp_none": "the MLP without dropout",
+        "mlp_hidden": "the MLP with 50% hidden dropout",
+        "mlp": "the MLP with 50% hidden and 20% input dropout",
+        "lenet_none": "the LeNet without dropout",
+        "lenet": "the LeNet with 50% dropout",
+    }
+)
+"""What they are called in sentences."""
 
 FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"MLP": ("mlp_none", "mlp_hidden", "mlp"), "LeNet": ("lenet_none", "lenet")}

@@ -1,27 +1,28 @@
 """What the regularization demo says: tables for the screen, sentences, and checks of what the tutorial shows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from mcdrop.demos.regularization.crossed import LEAST, state_p
 from mcdrop.demos.regularization.exercises import (
     DECAY_RATES,
-    NONE,
     RATES,
-    SWAPPED,
+    SPOKEN_EXERCISES,
     UNITS_OR_WEIGHTS,
     name_decay,
     name_rates,
 )
-from mcdrop.demos.regularization.nets import FAMILIES, PUBLISHED, TITLES
-from mcdrop.demos.regularization.orderings import LEVEL, compare_errors, mean_error, spread_errors, state_orderings
+from mcdrop.demos.regularization.nets import FAMILIES, PUBLISHED, SPOKEN, TITLES
+from mcdrop.demos.regularization.orderings import spread_errors, state_orderings
+from mcdrop.demos.regularization.questions import Answers, Interplay
 from mcdrop.demos.regularization.results import Results
 from mcdrop.demos.report import Check, Table
+from mcdrop.sealed import plain
 
 __all__ = ["check_errors", "number_results", "tabulate_results", "write_verdict"]
-
 
 _SHOWN = 5
 """Numbers of passes in the table."""
@@ -30,15 +31,16 @@ _SHOWN = 5
 def check_errors(results: Results) -> tuple[Check, ...]:
     """Return the checks: in each family, all its dropout spares more errors than the seeds differ by.
 
-    The bound is the wider of both nets' ranges over the seeds. With one seed there is none, and so no check.
+    The bound is two standard deviations over the seeds, of the net whose are larger, and one digit at least. With one
+    seed there is none, and so no check.
     """
     if results.repeats == 1:
         return ()
     checks = []
     for family, names in FAMILIES.items():
         plain, dropped = results.final(names[0]), results.final(names[-1])
-        bound = max(float(np.ptp(plain)), float(np.ptp(dropped)))
-        title = f"{family}: errors that dropout spares, against the range over seeds"
+        bound = max(1.0, 2 * float(plain.std(ddof=1)), 2 * float(dropped.std(ddof=1)))
+        title = f"{family}: errors that dropout spares, against two standard deviations over the seeds"
         checks.append(Check(title, float(plain.mean() - dropped.mean()), bound, at_least=True))
     return tuple(checks)
 
@@ -51,39 +53,48 @@ def tabulate_results(results: Results) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def write_verdict(results: Results) -> tuple[str, ...]:
-    """Return which orderings the data supports; p values are adjusted within each question."""
-    questions: list[Mapping[str, str]] = [{name: TITLES[name] for name in names} for names in FAMILIES.values()]
-    if results.exercises:
-        questions += [SWAPPED, UNITS_OR_WEIGHTS]
-    return (*_orderings(results, questions), *_matches(results), *(_interplay(results) if results.exercises else ()))
+def write_verdict(results: Results, answers: Answers) -> tuple[str, ...]:
+    """Return what can be said, in sentences."""
+    digits = results.tested_on
+    nets = [pair for pairs in answers.nets.values() for pair in pairs]
+    small = [*state_orderings([*answers.rates, *answers.drops], SPOKEN_EXERCISES, digits=digits)]
+    return (
+        f"Errors are compared on the same {digits:,} digits and with the same seeds. ± is one standard error of the "
+        "difference, for other digits and other seeds; p says how often chance alone would give such a difference, "
+        f"adjusted for all comparisons of the same kind. {LEAST} seeds or more are judged.",
+        *state_orderings(nets, SPOKEN, digits=digits),
+        *_matches(results),
+        *([f"The exercises, a 256-256 perceptron trained on {results.exercise_on:,} digits:"] if small else []),
+        *small,
+        *([] if answers.interplay is None else [_state_interplay(answers.interplay)]),
+    )
 
 
-def number_results(results: Results) -> dict[str, Any]:
+def number_results(results: Results, answers: Answers) -> dict[str, Any]:
     """Return the numbers as plain data."""
-    wrong = {name: results.wrong(name) for name in results.runs}
     nets = {
         name: asdict(spread)
         | {"errors": [int(count) for count in results.final(name)]}
         | {"seconds": [run.seconds for run in results.runs[name]]}
-        for name, spread in spread_errors(wrong).items()
-    }
-    families = {
-        family: [asdict(pair) for pair in compare_errors({name: wrong[name] for name in names})]
-        for family, names in FAMILIES.items()
+        for name, spread in spread_errors({name: results.wrong(name) for name in results.runs}).items()
     }
     averages = {name: averaging.numbers() for name, averaging in results.averagings.items()}
-    return {"tested_on": results.tested_on, "nets": nets, "orderings": families, "averaging": averages}
+    return {
+        "tested_on": results.tested_on,
+        "nets": nets,
+        "averaging": averages,
+        "comparisons": plain(asdict(answers)),
+    }
 
 
 def _errors(results: Results) -> Table:
-    columns = ("net", "errors", "least to greatest", "tutorial, of 10,000")
+    columns = ("net", "errors", "share", "least to greatest", "tutorial's share")
     rows = []
-    for names in FAMILIES.values():
-        for name in names:
-            errors = results.final(name)
-            span = f"{errors.min():.0f} to {errors.max():.0f}"
-            rows.append((TITLES[name], results.plus_minus(name), span, str(PUBLISHED[name])))
+    for name in (name for names in FAMILIES.values() for name in names):
+        errors = results.final(name)
+        span = f"{errors.min():.0f} to {errors.max():.0f}"
+        share = f"{errors.mean() / results.tested_on:.1%}"
+        rows.append((TITLES[name], results.plus_minus(name), share, span, f"{PUBLISHED[name] / 10_000:.2%}"))
     seeds = f"mean ± standard deviation of {results.repeats} seeds" if results.repeats > 1 else "one seed"
     return Table(f"Errors on {results.tested_on:,} held-out digits ({seeds})", columns, tuple(rows))
 
@@ -98,10 +109,6 @@ def _averages(results: Results) -> Table:
         means = (f"{mean:.1f}" for mean in averaging.errors.mean(axis=0)[shown])
         rows.append((TITLES[name], str(averaging.weight_averaging_errors), *means))
     return Table("Errors of the average over T passes, and of averaged weights (first seed)", columns, tuple(rows))
-
-
-def _small(results: Results) -> str:
-    return f"errors of a 256-256 perceptron after training on {results.exercise_on:,} digits"
 
 
 def _rates(results: Results) -> Table:
@@ -124,40 +131,31 @@ def _connect(results: Results) -> Table:
     return Table(f"Units or weights: {_small(results)}", ("dropped", "errors"), rows)
 
 
-def _orderings(results: Results, questions: list[Mapping[str, str]]) -> Iterator[str]:
-    for titles in questions:
-        pairs = compare_errors({name: results.wrong(name) for name in titles})
-        yield from state_orderings(pairs, titles, digits=results.tested_on)
+def _small(results: Results) -> str:
+    return f"errors of a 256-256 perceptron after training on {results.exercise_on:,} digits"
 
 
 def _matches(results: Results) -> Iterator[str]:
     for name, averaging in results.averagings.items():
         match, most = averaging.passes_to_match, int(averaging.passes[-1])
+        errors = f"{averaging.errors.mean(axis=0)[-1]:.1f} errors against {averaging.weight_averaging_errors}"
+        net = SPOKEN[name][:1].upper() + SPOKEN[name][1:]
         if match is None:
-            yield f"{TITLES[name]}: averages of T = {most} passes or fewer make more errors than averaged weights."
+            yield f"{net}: the average of {most} passes still does worse than averaged weights, {errors} (first seed)."
         else:
-            yield f"{TITLES[name]}: averages of T = {match} passes or more err as little as averaged weights."
+            yield (
+                f"{net}: from T = {match} on, of {most} tried, the average of T passes errs as little as averaged "
+                f"weights, to within one standard deviation of such averages; at T = {most}, {errors} (first seed)."
+            )
 
 
-def _interplay(results: Results) -> Iterator[str]:
-    """Say whether dropout and weight decay, the one that is best without dropout, spare together what each spares."""
-    decay = min(results.decays[1:], key=lambda decay: results.final(name_decay((0.0, 0.0), decay)).mean())
-    names = (NONE, name_decay((0.0, 0.0), decay), name_rates(*DECAY_RATES), name_decay(DECAY_RATES, decay))
-    plain, decayed, dropped, both = (results.wrong(name).astype(int) for name in names)
-    alone = [float(plain.sum(1).mean() - other.sum(1).mean()) for other in (decayed, dropped, both)]
-    mean, error, dof = (float(value) for value in mean_error(both - decayed - dropped + plain))
-    missing, wide = mean * results.tested_on, error * results.tested_on
-    yield (
-        f"Weight decay {decay:g} alone spares {alone[0]:.1f} errors, dropout alone {alone[1]:.1f}, both "
-        f"{alone[2]:.1f}; that is {abs(missing):.1f} ± {wide:.1f} {'less' if missing > 0 else 'more'} than their sum: "
-        f"{_judge(mean, error, dof, results.repeats)}."
+def _state_interplay(found: Interplay) -> str:
+    told = "not judged"
+    if found.supported is not None:
+        told = "supported" if found.supported else "not told apart from chance"
+        told += f" ({state_p(found.p_adjusted)})"
+    return (
+        f"Weight decay {found.weight_decay:g} alone changes the errors by {found.decayed:+.1f}, dropout alone by "
+        f"{found.dropped:+.1f}, both by {found.both:+.1f}. If effects added up, it would be "
+        f"{found.decayed + found.dropped:+.1f}; the difference of {found.excess:+.1f} ± {found.error:.1f} is {told}."
     )
-
-
-def _judge(mean: float, error: float, dof: float, repeats: int) -> str:
-    from scipy.stats import t
-
-    if repeats == 1 or error == 0:
-        return "not judged"
-    p = 2 * float(t.sf(abs(mean) / error, dof))
-    return f"supported (p = {p:.1g})" if p <= LEVEL else f"noise (p = {p:.1g})"

@@ -1,19 +1,21 @@
 """One training of one net with one seed: its curves, and what the trained net gets wrong."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from mcdrop.datasets import Digits, load_digits
-from mcdrop.demos.digits.sweep import average_weights
-from mcdrop.demos.recipe import Recipe, train_classifier
+from mcdrop.demos.averaged import average_weights
+from mcdrop.demos.recipe import Recipe, rates_of, train_classifier
 from mcdrop.demos.regularization.nets import Net, TwoLayers
 from mcdrop.demos.regularization.variance import measure_variance
 from mcdrop.demos.workers import Tick
+from mcdrop.errors import DataError, InputError, TrainingError
 from mcdrop.training import History
 
 __all__ = ["Job", "Run", "Source", "load_net", "train"]
@@ -71,6 +73,11 @@ class Job:
         """The file from which the training can go on."""
         return self.folder / f"{self.name}_seed{self.seed}.safetensors"
 
+    def describe(self) -> dict[str, Any]:
+        """Return what is written beside the weights: how they came about."""
+        rates = rates_of(self.net.build(self.seed))
+        return asdict(self.recipe) | {"net": self.name, "rates": rates, "seed": self.seed} | asdict(self.source)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -107,7 +114,10 @@ def train(job: Job, tick: Tick) -> Run:
         told += 1
         tick()
 
-    net, history = _fit(job, digits, tell)
+    try:
+        net, history = _fit(job, digits, tell)
+    except (InputError, DataError, TrainingError) as error:
+        raise _reworded(error) from error
     while told < job.recipe.epochs:
         tell()
     wrong = average_weights(net, digits.test_images).argmax(axis=1) != digits.test_labels
@@ -119,6 +129,19 @@ def train(job: Job, tick: Tick) -> Run:
         wrong=wrong,
         seconds=history.seconds,
     )
+
+
+def _reworded(error: InputError | DataError | TrainingError) -> Exception:
+    """Return an error of `fit` with advice for whoever runs the demo."""
+    if isinstance(error, TrainingError):
+        stopped = isinstance(error.__cause__, KeyboardInterrupt)
+        return (
+            TrainingError("training was interrupted; run again with --resume to go on from there") if stopped else error
+        )
+    if "checkpoint" not in str(error):
+        return error
+    what = str(error).rpartition(";")[0]
+    return type(error)(f"{what}; leave out --resume to train anew, or choose another folder with --out")
 
 
 def load_net(job: Job) -> nn.Module:

@@ -10,7 +10,7 @@ from laws import LIMIT, randn, with_weights
 from torch import nn
 
 from mcdrop import MCDropout
-from mcdrop.demos.digits.sweep import average_weights
+from mcdrop.demos.averaged import average_weights
 from mcdrop.demos.regularization.averaging import Averaging, average_passes, pass_grid, seeds_of
 from mcdrop.demos.regularization.averaging_figures import draw_averaging
 from mcdrop.errors import InputError, NoDropoutError
