@@ -65,19 +65,20 @@ def train_classifier(
         What happened.
     """
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    history = fit(
-        net,
-        images,
-        labels,
-        loss="cross_entropy",
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        optimizer=recipe.optimizer,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        schedule=recipe.schedule,
-        seed=seed,
-        **options,
-    )
-    net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return history
+    try:
+        return fit(
+            net,
+            images,
+            labels,
+            loss="cross_entropy",
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            optimizer=recipe.optimizer,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            schedule=recipe.schedule,
+            seed=seed,
+            **options,
+        )
+    finally:
+        net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

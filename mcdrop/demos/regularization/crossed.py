@@ -17,9 +17,9 @@ $$\widehat{\mathrm{Var}}[\bar d] = \frac{1}{RN}
 $\bar d$ over its standard error is compared with Student's t of $\nu$ degrees of freedom (Satterthwaite's), two-sided,
 and the p values of all comparisons that are made together are adjusted (Holm's), so that the chance of any false
 "supported" among them is about 5%. Only about, since $\nu$ comes out too large where the seeds happen to agree: of
-three pairs of nets of one law, compared together on 1,000 digits with 3 repeats, some pair is told apart in 3% to 9% of
-simulations, the more the larger the seeds' share in the variance. With 2 repeats it would be up to 19%, and with errors
-of the digits alone up to 78% for a single pair.
+three pairs of nets of one law, compared together on 1,000 digits with 3 repeats, some pair is told apart in 2% to 10%
+of simulations, most often where seeds and digits matter about equally. With 2 repeats it would be up to 19%, and with
+errors of the digits alone up to 78% for a single pair.
 
 So a verdict takes 3 repeats. A single one does not tell at all what another seed would have given: the error is then
 that of the digits alone, too small by an unknown amount.

@@ -106,7 +106,7 @@ def draw_decay(results: Results) -> "Figure":
         shown, np.arange(len(results.decays)), errors=spreads, ax=ax, xlabel="weight decay", ylabel=results.errors_label
     )
     ax.set_xticks(range(len(results.decays)), [f"{decay:g}" for decay in results.decays])
-    ax.set_title(_title(_small(results), results, spread="bars: one standard deviation"))
+    ax.set_title(_title(f"{_small(results)}\n", results, spread="bars: one standard deviation"))
     return figure
 
 
@@ -116,14 +116,15 @@ def draw_connect(results: Results) -> "Figure":
 
     figure, ax = plt.subplots(figsize=(8.5, 4.0), layout="constrained")
     curves = {title: results.curves(name) for name, title in UNITS_OR_WEIGHTS.items()}
-    title = _title(_small(results), results)
+    title = _title(f"{_small(results)}\n", results)
     plot_curves(curves, ax=ax, xlabel="epoch", ylabel=results.errors_label, title=title)
     _show_end(ax, curves)
     return figure
 
 
 def _title(title: str, results: Results, spread: str = "bands: least to greatest") -> str:
-    return f"{title} ({_seeds(results)}{f'; {spread}' if results.repeats > 1 else ''})"
+    gap = "" if title.endswith("\n") else " "
+    return f"{title}{gap}({_seeds(results)}{f'; {spread}' if results.repeats > 1 else ''})"
 
 
 def _small(results: Results) -> str:

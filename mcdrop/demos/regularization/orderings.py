@@ -82,6 +82,7 @@ def compare_errors(
     Raises:
         InputError: If there is no net, an array is not of truth values of shape (R, N) with N at least 2, or the
             shapes differ.
+        KeyError: If `pairs` has a name that is not in `wrong`.
 
     Example:
         >>> rng = np.random.default_rng(0)

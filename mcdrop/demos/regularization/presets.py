@@ -52,7 +52,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "default": Preset(
             Recipe(30, 1e-3, schedule="cosine"),
             Recipe(14, 2e-3, batch_size=64),
-            Recipe(50, 0.2, optimizer="sgd", schedule="cosine", batch_size=32),
+            Recipe(40, 0.2, optimizer="sgd", schedule="cosine", batch_size=32),
         ),
         "paper": Preset(_SGD, replace(_SGD, lr=0.01), _EXERCISE, repeats=1, passes=1000, exercise_on=None),
         "tiny": Preset(
