@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -229,6 +230,9 @@ def _run(run: Callable[..., Any], out: str, quiet: bool, **options: Any) -> None
 # The click that the installed typer uses, its own copy or the package, has one base for all usage errors.
 _UsageError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+_CLEARING = 2.0
+"""Seconds after a Ctrl-C in which another one is not heard."""
+
 _INTERRUPTED = (
     "interrupted; files written so far are whole; run again with --reuse (demo regularization: --resume) to keep "
     "what was trained"
@@ -242,11 +246,12 @@ def main() -> None:
     standard error says which. 130: interrupted by Ctrl-C, wherever it was; one line says so too, and the files
     written until then are whole.
     """
-    stopped: list[int] = []
+    stopped: list[float] = []
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        stopped.append(number)  # an import in progress may turn the exception into another one
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would break off the clearing away
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopped and time.monotonic() - stopped[-1] < _CLEARING:
+            return  # a second Ctrl-C would break off the clearing away
+        stopped.append(time.monotonic())  # an import in progress may turn the exception into another one
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from mcdrop.errors import DataError, InputError
 from mcdrop.sealed import read_sealed, write_sealed
 
-__all__ = ["load_weights", "read_about", "save_weights", "tensors_of"]
+__all__ = ["is_checkpoint", "load_weights", "read_about", "save_weights", "tensors_of"]
 
 _OURS = ".safetensors"
 _TORCH = (".pt", ".pth", ".bin")
@@ -109,6 +109,12 @@ def _as_path(path: str | Path) -> Path:
     return Path(path)
 
 
+def is_checkpoint(about: Mapping[str, Any] | None) -> bool:
+    """Tell by what is known about a file of tensors whether it is a checkpoint of `mcdrop.training.fit`."""
+    state = (about or {}).get("training")
+    return isinstance(state, dict) and {"run", "done", "monitored"} <= state.keys()
+
+
 def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if place.suffix not in (_OURS, *_TORCH):
         raise InputError(f"path must end in one of {_OURS}, {', '.join(_TORCH)}, got {str(place)!r}; convert the file")
@@ -118,7 +124,7 @@ def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if place.suffix in _TORCH:
         return _read_torch(place), {}
     tensors, about = read_sealed(place, advice=_AGAIN)
-    if "training" in (about or {}):
+    if is_checkpoint(about):
         raise DataError(
             f"{place} must hold the weights of a net alone, got a checkpoint of its training; resume it with "
             "fit(..., resume=True), or take the file that was written at the end"

@@ -114,7 +114,7 @@ def _undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
 
 
 def _do(work: Callable[[J, Tick], R], job: J, ticks: Path, parent: int) -> R:

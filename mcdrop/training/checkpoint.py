@@ -20,7 +20,7 @@ from mcdrop.sealed import checksum, read_sealed, write_sealed
 from mcdrop.training.history import Records
 from mcdrop.training.plan import Plan
 from mcdrop.training.schedules import dropouts
-from mcdrop.weights import tensors_of
+from mcdrop.weights import is_checkpoint, tensors_of
 
 __all__ = ["Checkpoint", "identity"]
 
@@ -100,7 +100,7 @@ class Checkpoint:
         if resume:
             return self._load(net, stepper)
         self._check_ours()
-        self.path.unlink()
+        self.path.resolve().unlink()  # a link stays a link
         return Records()
 
     def _check_ours(self) -> None:
@@ -109,7 +109,7 @@ class Checkpoint:
             about = read_sealed(self.path, advice=_ELSE)[1]
         except DataError:
             return
-        if _KIND not in (about or {}):
+        if not is_checkpoint(about):
             raise InputError(
                 f"checkpoint {self.path} must be a new file or an old checkpoint, got a file of other tensors, which "
                 "it would overwrite; choose another name"
@@ -185,11 +185,7 @@ def _kind(values: Tensor) -> str:
 
 
 def _build(net: nn.Module) -> dict[str, str]:
-    """Return class and options of every module, rates of dropout among them, and the kind of every tensor.
-
-    Options are attributes that are decimal numbers, switches or texts. Whole numbers may count calls, and where they
-    are sizes the tensors tell.
-    """
+    """Return class and options of every module, rates of dropout among them, and the kind of every tensor."""
     modules = {
         f"module {name}".strip(): " ".join([type(module).__name__, *_options_of(module)])
         for name, module in net.named_modules()
@@ -203,12 +199,18 @@ def _build(net: nn.Module) -> dict[str, str]:
 
 
 def _options_of(module: nn.Module) -> list[str]:
-    """Return the plain attributes of a module, but for its training flag."""
-    return [
-        f"{name}={value!r}"
+    """Return the options of a module by name: of torch's own all that is plain, of others decimal numbers.
+
+    A class of the user's may count its calls or keep other state in its attributes; a rate is a decimal number.
+    """
+    if not type(module).__module__.startswith("torch.nn"):
+        return [f"{name}={value!r}" for name, value in sorted(vars(module).items()) if type(value) is float]
+    plain = {
+        name: getattr(value, "__name__", type(value).__name__) if callable(value) else value
         for name, value in sorted(vars(module).items())
-        if isinstance(value, bool | float | str) and name != "training"
-    ]
+        if name != "training" and (isinstance(value, bool | int | float | str | tuple) or callable(value))
+    }
+    return [f"{name}={value}" for name, value in plain.items()]
 
 
 def _part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -97,8 +97,8 @@ def fit(
         monitor: Is called at every validation, also without validation data, and what it returns, numbers by name, the
             same names every time, becomes a part of the history. It gets the net in eval mode without gradients, in a
             warm-up at the dropout rates reached so far. What it draws does not move the noise of the training.
-        checkpoint: File that keeps the state of the run, best named "....safetensors", or None. It appears whole or
-            not at all, and loading it runs no code.
+        checkpoint: File that keeps the state of the run, its name ending in ".safetensors", or None. It appears whole
+            or not at all, and loading it runs no code.
         checkpoint_every: Steps between two writes of it; None means as for `validate_every`. There is one more at the
             end.
         resume: Go on from the state in `checkpoint`. If there is no such file, the run starts from the beginning; if

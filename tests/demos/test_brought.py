@@ -56,14 +56,21 @@ def test_damaged_files_are_refused_before_any_work(folder, name):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("nowhere.safetensors", DataError, "no such file"),
-        ("nowhere", InputError, r"must end in one of \.safetensors"),
+        ("nowhere.safetensors", DataError, "files or folders that are there"),
+        ("nowhere", DataError, "files or folders that are there"),
+        ("notes.txt", InputError, r"must end in one of \.safetensors"),
         ("small.safetensors", InputError, "of the 800-800 perceptron or of the LeNet, got neither .*as mlp.*as lenet"),
         ("empty", DataError, "must hold net_mlp or net_lenet"),
     ],
 )
 def test_what_is_no_weights_of_either_net_is_refused(tmp_path, name, error, message):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").touch()
     save_weights(mlp(hidden=(8, 8)), tmp_path / "small.safetensors")
     with pytest.raises(error, match=message):
         find_weights([tmp_path / name])
+
+
+def test_what_others_know_about_their_weights_is_no_concern(tmp_path):
+    save_weights(mlp(), tmp_path / "net_mlp.safetensors", about={"recipe": "adam", "training": {"lr": 0.1}})
+    assert find_weights(tmp_path) == {"mlp": tmp_path / "net_mlp.safetensors"}

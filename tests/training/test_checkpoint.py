@@ -1,5 +1,6 @@
 """A run that was stopped in any way and resumed is, bit for bit, the run that was not."""
 
+import copy
 import json
 import os
 import signal
@@ -18,12 +19,17 @@ from mcdrop.errors import DataError, InputError, OutputError, TrainingError
 from mcdrop.layers import ConcreteDropout, InvertedDropout
 from mcdrop.networks import co2_mlp
 from mcdrop.training import fit
+from mcdrop.training.checkpoint import identity
+from mcdrop.training.plan import Plan
 from mcdrop.weights import load_weights, save_weights
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(20, 2, generator=GENERATOR)
 LABELS = torch.arange(20) % 3
 Y = torch.randn(20, 3, generator=GENERATOR)
+
+
+PLAN = Plan("mse", 2, 20, "adam", 1e-3, 0.0, "constant", 0.0, 0, None, 1)
 
 
 class Stop(Exception):
@@ -188,6 +194,8 @@ import torch
 from mcdrop.layers import ConcreteDropout, InvertedDropout
 from mcdrop.networks import co2_mlp
 from mcdrop.training import fit
+from mcdrop.training.checkpoint import identity
+from mcdrop.training.plan import Plan
 
 class Killed(torch.nn.Module):
     def __init__(self, net):
@@ -460,3 +468,45 @@ def test_a_checkpoint_says_what_it_is(tmp_path):
     train(checkpoint=tmp_path / "run.safetensors")
     with pytest.raises(DataError, match="got a checkpoint of its training; resume it"):
         load_weights(Net(), tmp_path / "run.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (nn.Conv1d(1, 3, 2), nn.Conv1d(1, 3, 2, stride=2, padding=1)),
+        (nn.GroupNorm(1, 4), nn.GroupNorm(4, 4)),
+        (nn.Softplus(beta=1.0), nn.Softplus(beta=2.0)),
+        (nn.TransformerEncoderLayer(4, 2), nn.TransformerEncoderLayer(4, 2, activation="gelu")),
+    ],
+)
+def test_an_option_that_no_tensor_shows_makes_another_net(one, other):
+    def options(net):
+        return identity(PLAN, nn.Sequential(net), (X, Y), None)
+
+    assert options(one) == options(copy.deepcopy(one)) != options(other)
+
+
+def test_what_a_module_counts_or_switches_makes_no_other_net():
+    class Counting(nn.Linear):
+        calls, ready = 0, False
+
+    net = Counting(2, 3)
+    before = identity(PLAN, net, (X, Y), None)
+    net.calls, net.ready = 3, True
+    assert identity(PLAN, net, (X, Y), None) == before
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "run.safetensors"
+    link.symlink_to(tmp_path / "disk" / "real.safetensors")
+    train(checkpoint=link)
+    train(checkpoint=link)
+    assert link.is_symlink() and (tmp_path / "disk" / "real.safetensors").exists()
+
+
+def test_weights_that_were_saved_with_the_word_training_are_no_checkpoint(path):
+    save_weights(Net(), path, about={"training": {"lr": 0.1}})
+    assert load_weights(Net(), path) == {"training": {"lr": 0.1}}
+    with pytest.raises(InputError, match="got a file of other tensors"):
+        train(checkpoint=path)

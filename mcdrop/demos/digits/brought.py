@@ -76,6 +76,11 @@ class _MisfitError(InputError):
 
 def _check_fit(name: str, file: Path) -> None:
     """Refuse weights that are not the net's, or that the file says were trained with other dropout."""
+    if not file.exists():
+        raise DataError(
+            f"weights must be files or folders that are there, got {str(file)!r}; check the path, or run mcdrop demo "
+            "regularization first"
+        )
     if file.suffix not in ENDINGS:
         raise InputError(f"weights must end in one of {', '.join(ENDINGS)}, got {str(file)!r}; convert the file")
     net = BUILDERS[name]()
@@ -83,7 +88,8 @@ def _check_fit(name: str, file: Path) -> None:
         about = load_weights(net, file)
     except InputError as error:
         raise _MisfitError(str(error)) from error
-    trained, expected = about.get("recipe", {}).get("rates"), rates_of(net)
+    recipe, expected = about.get("recipe"), rates_of(net)
+    trained = recipe.get("rates") if isinstance(recipe, dict) else None
     if trained is not None and trained != expected:
         raise InputError(
             f"{file} must hold weights that were trained with dropout at the rates of the demo's {name}, {expected}, "

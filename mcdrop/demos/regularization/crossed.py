@@ -19,7 +19,7 @@ and the p values of all comparisons that are made together are adjusted (Holm's)
 "supported" among them is about 5%. Only about, since $\nu$ comes out too large where the seeds happen to agree: of
 three pairs of nets of one law, compared together on 1,000 digits with 3 repeats, some pair is told apart in 2% to 10%
 of simulations, most often where seeds and digits matter about equally. With 2 repeats it would be up to 19%, and with
-errors of the digits alone up to 78% for a single pair.
+errors of the digits alone 78% and more for a single pair where seeds matter much.
 
 So a verdict takes 3 repeats. A single one does not tell at all what another seed would have given: the error is then
 that of the digits alone, too small by an unknown amount.

@@ -102,15 +102,28 @@ def run_regularization(
         Job(name, net, recipe, used, seed + r, folder, resume, str(setup.device))
         for (name, net, recipe, used), r in product(nets, range(count))
     ]
-    first = {job.name: job for job in training if job.seed == seed and job.name in NETS}
     with _alone(folder):
         _clear(folder, () if resume else training)
-        runs = _train(training, processes, progress)
-        averagings = _average(first, setup, processes, progress)
-        for name, job in first.items():
-            artifacts.weights(f"net_{name}", load_net(job), job.describe())
-    settings = setup.settings(data) | {"repeats": count} | sizes
-    return _write(Results(runs, averagings, setup.preset.decays, sizes["exercise_on"]), settings, artifacts)
+        results = _compute(training, setup, sizes["exercise_on"], artifacts, processes=processes, progress=progress)
+        return _write(results, setup.settings(data) | {"repeats": count} | sizes, artifacts)
+
+
+def _compute(
+    training: list[Job],
+    setup: Setup[Preset],
+    exercise_on: int,
+    artifacts: Artifacts,
+    *,
+    processes: int,
+    progress: bool,
+) -> Results:
+    """Train all nets, write the weights of the first seed's five, and average their passes."""
+    runs = _train(training, processes, progress)
+    first = {job.name: job for job in training if job.seed == setup.seed and job.name in NETS}
+    averagings = _average(first, setup, processes, progress)
+    for name, job in first.items():
+        artifacts.weights(f"net_{name}", load_net(job), job.describe())
+    return Results(runs, averagings, setup.preset.decays, exercise_on)
 
 
 @contextmanager
@@ -118,22 +131,29 @@ def _alone(folder: Path) -> Iterator[None]:
     """See that no other run writes to the folder meanwhile; the lock ends with the process, however that ends."""
     from filelock import FileLock, Timeout
 
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise OutputError(
             f"{folder} must belong to one run at a time, got another one that is writing there; wait for it, or choose "
             "another folder with --out"
         ) from error
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(f"cannot lock {folder}: {error}; choose another folder with --out") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _clear(folder: Path, begun_anew: Sequence[Job]) -> None:
     """Remove what would be taken for this run's, were it resumed, and what killed runs left half-written."""
-    for job in begun_anew:
-        job.checkpoint.unlink(missing_ok=True)
-    for partial in folder.glob(".partial-*"):
-        partial.unlink(missing_ok=True)
+    for path in (*(job.checkpoint for job in begun_anew), *folder.glob(".partial-*")):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {path}: {error.strerror}; choose another folder with --out") from error
 
 
 def _nets(preset: Preset, source: Source) -> Iterator[tuple[str, Net, Recipe, Source]]:

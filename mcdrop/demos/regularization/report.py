@@ -60,8 +60,8 @@ def write_verdict(results: Results, answers: Answers) -> tuple[str, ...]:
     small = [*state_orderings([*answers.rates, *answers.drops], SPOKEN_EXERCISES, digits=digits)]
     return (
         f"Errors are compared on the same {digits:,} digits and with the same seeds. ± is one standard error of the "
-        "difference, for other digits and other seeds; p says how often chance alone would give such a difference, "
-        f"adjusted for all comparisons of the same kind. {LEAST} seeds or more are judged.",
+        "difference, for other digits and other seeds; p says how often so large a difference would come up if the "
+        f"nets were equally good, adjusted for all comparisons of the same kind. {LEAST} seeds or more are judged.",
         *state_orderings(nets, SPOKEN, digits=digits),
         *_matches(results),
         *([f"The exercises, a 256-256 perceptron trained on {results.exercise_on:,} digits:"] if small else []),

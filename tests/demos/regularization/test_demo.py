@@ -22,6 +22,7 @@ from mcdrop.demos.regularization.nets import FAMILIES, NETS, TITLES
 from mcdrop.demos.regularization.presets import PRESETS
 from mcdrop.errors import InputError, OutputError, TrainingError
 from mcdrop.networks import lenet, mlp
+from mcdrop.training import fitting
 from mcdrop.weights import load_weights
 
 FIGURES = ("errors", "averaging", "rates", "variance", "decay", "connect")
@@ -210,48 +211,43 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
         run_regularization(tmp_path / "other", preset="tiny", jobs=1)
 
 
-PROGRAM = """
+LONGER = replace(SMALL, mlp=replace(SMALL.mlp, epochs=20), lenet=replace(SMALL.lenet, epochs=6))
+
+PROGRAM = f"""
 import sys
 from dataclasses import replace
 from mcdrop.demos import run_regularization
+from mcdrop.demos.recipe import Recipe
 from mcdrop.demos.regularization import demo
-from mcdrop.demos.regularization.presets import PRESETS
-from mcdrop.training import fitting
+from mcdrop.demos.regularization.presets import Preset
 
-small = replace(PRESETS["tiny"], trained_on=200, tested_on=60, passes=3)
-longer = replace(small, mlp=replace(small.mlp, epochs=40), lenet=replace(small.lenet, epochs=8))
-demo.PRESETS = {"tiny": longer}
-demo._FIGURES = {}
-steps, update = [], fitting.update
-fitting.update = lambda *args: steps.append(1) or update(*args)
-resume = "resume" in sys.argv
-run_regularization(sys.argv[1], preset="tiny", repeats=1, exercises=False, jobs=1 if resume else 2, resume=resume)
-print(len(steps))
+demo.PRESETS = {{"tiny": {LONGER!r}}}
+run_regularization(sys.argv[1], preset="tiny", repeats=1, exercises=False, jobs=2)
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
-def test_a_run_that_is_killed_resumes_to_the_curves_of_one_that_is_not(tmp_path):
+def test_a_run_that_is_killed_resumes_to_the_curves_of_one_that_is_not(tmp_path, monkeypatch, no_figures):
     (tmp_path / "program.py").write_text(PROGRAM)
-
-    def start(folder, *more):
-        command = [sys.executable, tmp_path / "program.py", tmp_path / folder, *more]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    killed = start("killed")
+    killed = subprocess.Popen([sys.executable, tmp_path / "program.py", tmp_path / "killed"])
     checkpoints, deadline = tmp_path / "killed" / "checkpoints", time.monotonic() + 200
     while not list(checkpoints.glob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed.wait()
     time.sleep(1.0)  # its processes see that they are alone
     stopped = {path.name for path in checkpoints.glob("*.safetensors")}
     assert stopped and len(stopped) < len(NETS)
     assert not (tmp_path / "killed" / "summary.json").exists()
-    steps, whole = int(start("killed", "resume").communicate()[0]), start("whole")
-    whole.communicate()
-    assert whole.returncode == 0
-    assert 0 < steps < (3 * 40 + 2 * 8) * 2  # what was done before the end was not done again
+
+    steps, update = [], fitting.update
+    monkeypatch.setattr(fitting, "update", lambda *args: steps.append(1) or update(*args))
+    monkeypatch.setattr("mcdrop.demos.regularization.demo.PRESETS", {"tiny": LONGER})
+    options = {"preset": "tiny", "repeats": 1, "exercises": False, "jobs": 1}
+    run_regularization(tmp_path / "killed", **options, resume=True)
+    resumed = len(steps)
+    run_regularization(tmp_path / "whole", **options)
+    assert 0 < resumed < len(steps) - resumed  # what was done before the end was not done again
     assert same(read(tmp_path / "killed"), read(tmp_path / "whole"))
     for name in NETS:
         file = f"net_{name}.safetensors"
