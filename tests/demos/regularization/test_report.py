@@ -115,8 +115,8 @@ def test_tables_are_whole(results):
 def test_the_verdict_begins_with_what_its_signs_mean(verdict):
     assert verdict[0] == (
         "Errors are compared on the same 200 digits and with the same seeds. ± is one standard error of the "
-        "difference, for other digits and other seeds; p says how often so large a difference would come up if the nets "
-        "were equally good, adjusted for all comparisons of the same kind. 3 seeds or more are judged."
+        "difference, for other digits and other seeds; p says how often so large a difference would come up if the "
+        "nets were equally good, adjusted for all comparisons of the same kind. 3 seeds or more are judged."
     )
 
 
