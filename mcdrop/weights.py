@@ -12,10 +12,14 @@ from torch.nn.parameter import is_lazy
 from mcdrop.errors import DataError, InputError
 from mcdrop.sealed import read_sealed, write_sealed
 
-__all__ = ["is_checkpoint", "load_weights", "read_about", "save_weights", "tensors_of"]
+__all__ = ["ENDINGS", "is_checkpoint", "load_weights", "read_about", "save_weights", "tensors_of"]
 
 _OURS = ".safetensors"
 _TORCH = (".pt", ".pth", ".bin")
+
+ENDINGS = (_OURS, *_TORCH)
+"""How the names of files of weights may end."""
+
 _WRAPPERS = ("model.", "module.", "_orig_mod.")
 _NESTED = ("state_dict", "model_state_dict", "model")
 _AGAIN = "make or fetch it again"
@@ -116,8 +120,8 @@ def is_checkpoint(about: Mapping[str, Any] | None) -> bool:
 
 
 def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if place.suffix not in (_OURS, *_TORCH):
-        raise InputError(f"path must end in one of {_OURS}, {', '.join(_TORCH)}, got {str(place)!r}; convert the file")
+    if place.suffix not in ENDINGS:
+        raise InputError(f"path must end in one of {', '.join(ENDINGS)}, got {str(place)!r}; convert the file")
     if not place.is_file():
         what = "a folder" if place.is_dir() else "no such file"
         raise DataError(f"{place} must be a file of weights, got {what}; check the path")

@@ -20,13 +20,16 @@ import torch
 from mcdrop.errors import TrainingError
 from mcdrop.progress import track
 
-__all__ = ["Tick", "count_cores", "run_all"]
+__all__ = ["INTERRUPTED", "Tick", "count_cores", "run_all"]
 
 Tick = Callable[[], None]
 """Told of every unit of work that is done."""
 
 J = TypeVar("J")
 R = TypeVar("R")
+
+INTERRUPTED = "training was interrupted; run again with --resume to go on from there"
+"""What whoever stopped the trainings is told."""
 
 _LOOK_EVERY = 0.2
 """Seconds between two looks at how far the processes are."""
@@ -98,7 +101,7 @@ def _share_out(work: Callable[[J, Tick], R], jobs: Sequence[J], ticks: Path, pro
             "a training process was killed, perhaps for want of memory; run again with --resume, and with fewer --jobs"
         ) from error
     except KeyboardInterrupt as stop:
-        raise TrainingError("training was interrupted; run again with --resume to go on from there") from stop
+        raise TrainingError(INTERRUPTED) from stop
     finally:
         with _undisturbed():
             get_reusable_executor().shutdown(wait=True, kill_workers=True)

@@ -9,14 +9,12 @@ from torch import nn
 from mcdrop.demos.recipe import rates_of
 from mcdrop.errors import DataError, InputError
 from mcdrop.networks import lenet, mlp
-from mcdrop.weights import load_weights
+from mcdrop.weights import ENDINGS, load_weights
 
 __all__ = ["BUILDERS", "find_weights"]
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType({"mlp": mlp, "lenet": lenet})
 """What makes each net of the demo, by its name."""
-
-ENDINGS = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def find_weights(places: str | Path | Sequence[str | Path]) -> dict[str, Path]:

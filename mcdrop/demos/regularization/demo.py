@@ -92,7 +92,8 @@ def run_regularization(
     artifacts = Artifacts.at(out)
     source = Source(None if data is None else str(data), setup.preset.trained_on, setup.preset.tested_on)
     few = replace(source, trained_on=setup.preset.exercise_on)
-    sizes = {"trained_on": len(source.load().train_labels), "tested_on": len(source.load().test_labels)}
+    digits = source.load()
+    sizes = {"trained_on": len(digits.train_labels), "tested_on": len(digits.test_labels)}
     sizes["exercise_on"] = len(few.load().train_labels) if exercises else 0
     artifacts.check()
     folder = artifacts.folder / "checkpoints"

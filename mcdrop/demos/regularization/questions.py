@@ -69,11 +69,12 @@ def answer(results: Results) -> Answers:
     if not results.exercises:
         return Answers(nets)
     swapped, dropped = list(combinations(SWAPPED, 2)), list(combinations(UNITS_OR_WEIGHTS, 2))
-    p = _test_interplay(results)[-1]
+    excess, error, p = _test_interplay(results)
     pairs = compare_errors(wrong, pairs=[*swapped, *dropped], beside=() if p is None else (p,))
     known = [pair.p_value for pair in pairs if pair.p_value is not None]
     adjusted = None if p is None else adjust([*known, p])[-1]
-    return Answers(nets, pairs[: len(swapped)], pairs[len(swapped) :], _weigh_interplay(results, adjusted))
+    interplay = _weigh_interplay(results, excess, error, adjusted)
+    return Answers(nets, pairs[: len(swapped)], pairs[len(swapped) :], interplay)
 
 
 def _test_interplay(results: Results) -> tuple[float, float, float | None]:
@@ -82,10 +83,9 @@ def _test_interplay(results: Results) -> tuple[float, float, float | None]:
     return mean_test(both - decayed - dropped + plain)
 
 
-def _weigh_interplay(results: Results, p_adjusted: float | None) -> Interplay:
+def _weigh_interplay(results: Results, excess: float, error: float, p_adjusted: float | None) -> Interplay:
     plain, *others = (results.final(name).mean() for name in _crossed_nets(results))
     decayed, dropped, both = (float(other - plain) for other in others)
-    excess, error, _ = _test_interplay(results)
     return Interplay(
         weight_decay=results.decays[1],
         decayed=decayed,

@@ -14,7 +14,7 @@ from mcdrop.demos.averaged import average_weights
 from mcdrop.demos.recipe import Recipe, rates_of, train_classifier
 from mcdrop.demos.regularization.nets import Net, TwoLayers
 from mcdrop.demos.regularization.variance import measure_variance
-from mcdrop.demos.workers import Tick
+from mcdrop.demos.workers import INTERRUPTED, Tick
 from mcdrop.errors import DataError, InputError, TrainingError
 from mcdrop.training import History
 
@@ -134,10 +134,7 @@ def train(job: Job, tick: Tick) -> Run:
 def _reworded(error: InputError | DataError | TrainingError) -> Exception:
     """Return an error of `fit` with advice for whoever runs the demo."""
     if isinstance(error, TrainingError):
-        stopped = isinstance(error.__cause__, KeyboardInterrupt)
-        return (
-            TrainingError("training was interrupted; run again with --resume to go on from there") if stopped else error
-        )
+        return TrainingError(INTERRUPTED) if isinstance(error.__cause__, KeyboardInterrupt) else error
     if "checkpoint" not in str(error):
         return error
     what = str(error).rpartition(";")[0]
