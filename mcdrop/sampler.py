@@ -10,7 +10,6 @@ References:
 """
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack, cast, overload
 
 import numpy as np
@@ -18,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mcdrop.arguments import check_choice, check_count
 from mcdrop.errors import InputError
 from mcdrop.execution import (
     PROBE_ROWS,
@@ -26,15 +24,16 @@ from mcdrop.execution import (
     LastLayer,
     Masks,
     Options,
+    PredictOptions,
     Recall,
     Run,
     RunOptions,
     Sampling,
-    Stopping,
     fit_precision,
     log_likelihood,
     make_twin,
     read_options,
+    read_predict_options,
     read_targets,
     survey,
 )
@@ -51,9 +50,9 @@ from mcdrop.predictive import (
     check_class_options,
     check_task,
     conditional_reading,
-    in_order,
     reading_of,
 )
+from mcdrop.prepared import Prepared
 from mcdrop.sites import SiteTable
 
 if TYPE_CHECKING:
@@ -257,42 +256,74 @@ class MCDropout(Generic[Predictive]):
             RowMaskWarning: If rows cannot share a mask, or are time steps to the net.
             UncountedDrawsWarning: If the net draws past the counter, so that a seed holds for one batch size at most.
         """
-        check_choice("last_layer", last_layer, LastLayer)
-        exact = last_layer == "exact"
-        asked: dict[str, Any] = {"tolerance": tolerance, "quantile": quantile, "max_passes": max_passes}
-        stops = {name: value for name, value in asked.items() if value != getattr(Stopping(), name)}
-        stopping = Stopping(**asked) if passes == "auto" else None
-        _check_passes(passes, stops, least=1 if exact else 2, keep_samples=keep_samples)
-        options = Options(
-            passes=max_passes if passes == "auto" else passes,
+        return self.prepare(
+            x,
+            passes=passes,
+            tolerance=tolerance,
+            quantile=quantile,
+            max_passes=max_passes,
             seed=seed,
             masks=masks,
             sampling=sampling,
+            last_layer=last_layer,
+            keep_samples=keep_samples,
             batch_size=batch_size,
             memory_limit=memory_limit,
             execution=execution,
             chunk_size=chunk_size,
             dtype=dtype,
             progress=progress,
-        )
-        reading = conditional_reading(self._reading(), keep_samples=keep_samples) if exact else self._reading()
+        ).whole()
+
+    def prepare(self, x: Any, **options: Unpack[PredictOptions]) -> Prepared[Predictive]:
+        """Survey the net once, and return what predicts any rows: data sets larger than memory, parts on many machines.
+
+        A row's prediction does not depend on the rows that it comes with. Block by block it is that of `predict` on all
+        rows to rounding, and whoever prepares with the same net, options and first rows gets the same bits.
+
+        Args:
+            x: The first rows of the inputs, as for `predict`; not predicted yet.
+            **options: How the passes run, one or more of them, as for `predict`.
+
+        Returns:
+            An object with `predict(x, start=...)`, and `partial` and `finish` for ranges of passes.
+
+        Raises:
+            InputError: If an option or the inputs are not usable.
+            NoDropoutError: If no dropout fires in the net.
+            NetError: If the net refuses the inputs.
+            ExecutionError: If the strategy asked for by name cannot run the net, or its last layer is no such layer.
+
+        Example:
+            >>> import torch
+            >>> net = torch.nn.Sequential(torch.nn.Linear(1, 64), torch.nn.Dropout(0.1), torch.nn.Linear(64, 1))
+            >>> x = torch.linspace(0, 1, 1000)[:, None]
+            >>> prepared = MCDropout(net).prepare(x[:100], passes=50, seed=0)
+            >>> sum(len(prepared.predict(x[start : start + 250], start=start)) for start in range(0, 1000, 250))
+            1000
+        """
+        asked = read_predict_options(options)
+        reading = self._reading()
+        if asked.last_layer == "exact":
+            reading = conditional_reading(reading, keep_samples=asked.keep_samples)
         run = Run(
             self.net,
             self._open(x),
             choose=reading.choose,
-            options=options,
-            last_layer=last_layer,
+            options=asked.running,
+            last_layer=asked.last_layer,
             recall=self._recall,
         )
-        provenance = self._provenance(run.sites, options) | ({"last_layer": last_layer} if exact else {})
-        known = {"passes": options.passes, "provenance": provenance | stops}
-        if stopping is None:
-            states, samples = run.statistics(reading.summarize, keep=keep_samples)
-            return cast(Predictive, reading.predictive(states, samples, known))
-        groups = run.rounds(reading.summarize, partial(reading.excess, tolerance=tolerance), stopping)
-        taken = np.repeat([group.passes for group in groups], [len(group.rows) for group in groups])
-        made = reading.predictive([group.state for group in groups], None, known | {"passes": taken})
-        return cast(Predictive, in_order(made, np.concatenate([group.rows for group in groups])))
+        provenance = self._provenance(run.sites, asked.running) | asked.provenance
+        return Prepared(
+            run,
+            reading,
+            {"passes": asked.running.passes, "provenance": provenance},
+            open_rows=self._open,
+            stopping=asked.stopping,
+            keep_samples=asked.keep_samples,
+            splits=asked.splits,
+        )
 
     @overload
     def sample(
@@ -471,23 +502,12 @@ class MCDropout(Generic[Predictive]):
             ],
         }
 
-    def _open(self, x: Any) -> Stream:
+    def _open(self, x: Any, start: int = 0) -> Stream:
         tensors = (*self.net.parameters(), *self.net.buffers())
         floating = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
         usual, known = float_types_of(self.net)
-        return open_stream(x, device=floating.device, dtype=usual, kept=known, keywords=keywords_of(self.net))
-
-
-def _check_passes(passes: int | str, stops: Mapping[str, Any], *, least: int, keep_samples: bool) -> None:
-    """Refuse a number of passes that is none, and options that do not go with it."""
-    if passes != "auto":
-        check_count("passes", passes, least=least, why='a spread needs two draws; or "auto"')
-        for name in stops:
-            raise InputError(f"{name} must go with passes='auto', got passes={passes!r}; leave one of them out")
-    elif keep_samples:
-        raise InputError(
-            "keep_samples must be False with passes='auto', got True: rows differ in their number of passes, and have "
-            "no common array; give a number of passes to keep them"
+        return open_stream(
+            x, device=floating.device, dtype=usual, kept=known, keywords=keywords_of(self.net), start=start
         )
 
 

@@ -60,6 +60,7 @@ LAYERS = [
         "weights",
     },
     {"execution", "networks", "layers", "predictive"},
+    {"prepared"},
     {"sampler", "baselines", "training"},
     {"comparison", "loading"},
     {"plots", "distributed", "sklearn"},

@@ -19,7 +19,7 @@ from mcdrop import (
     RegressionPredictive,
     SilentDropoutWarning,
 )
-from mcdrop.execution import Options, RunOptions
+from mcdrop.execution import Options, PredictOptions, RunOptions
 from mcdrop.precision import Precision, predictive_log_likelihood
 from mcdrop.sampler import Task
 
@@ -509,7 +509,11 @@ def test_signatures_are_pinned():
     predict = inspect.signature(MCDropout.predict).parameters
     shared = {name: predict[name].default for name in RunOptions.__annotations__}
     assert {field.name: field.default for field in fields(Options)} == shared
+    assert {name: predict[name].default for name in PredictOptions.__annotations__} == {
+        name: parameter.default for name, parameter in predict.items() if name not in ("self", "x")
+    }
     for method, own in (
+        ("prepare", ["x"]),
         ("sample", ["x"]),
         ("log_likelihood", ["x", "y", "tau", "noise_std"]),
         ("fit_precision", ["x", "y"]),

@@ -1,9 +1,9 @@
 """How T passes run: one file a strategy."""
 
-from mcdrop.execution.last_layer import LastLayer
+from mcdrop.execution.asked import Asked, read_predict_options
 from mcdrop.execution.likelihood import fit_precision, log_likelihood
 from mcdrop.execution.noise import Masks
-from mcdrop.execution.options import Execution, Options, RunOptions, Sampling, read_options
+from mcdrop.execution.options import Execution, LastLayer, Options, PredictOptions, RunOptions, Sampling, read_options
 from mcdrop.execution.plan import Plan, Twin
 from mcdrop.execution.recall import Recall
 from mcdrop.execution.rounds import Stopping
@@ -14,11 +14,13 @@ from mcdrop.execution.twin import make_twin, structural_twin
 
 __all__ = [
     "PROBE_ROWS",
+    "Asked",
     "Execution",
     "LastLayer",
     "Masks",
     "Options",
     "Plan",
+    "PredictOptions",
     "Recall",
     "Run",
     "RunOptions",
@@ -30,6 +32,7 @@ __all__ = [
     "log_likelihood",
     "make_twin",
     "read_options",
+    "read_predict_options",
     "read_targets",
     "structural_twin",
     "survey",

@@ -3,7 +3,6 @@
 import math
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,7 @@ from mcdrop.execution.twin import every_module
 from mcdrop.inputs import Batch
 from mcdrop.sites import Site
 
-__all__ = ["LastLayer", "close_last_layer", "options_for"]
-
-LastLayer = Literal["sampled", "exact"]
-"""Whether the dropout that feeds the last layer is sampled like the rest, or its mean and variance are computed."""
+__all__ = ["close_last_layer", "options_for"]
 
 
 def close_last_layer(twin: Twin, plan: Plan, block: Batch) -> Plan:

@@ -12,7 +12,7 @@ from mcdrop.errors import InputError
 from mcdrop.execution.noise import Masks
 from mcdrop.rng import check_seed
 
-__all__ = ["Execution", "Options", "RunOptions", "Sampling", "read_options"]
+__all__ = ["Execution", "LastLayer", "Options", "PredictOptions", "RunOptions", "Sampling", "read_options"]
 
 Execution = Literal["auto", "fastest", "loop", "vectorized", "thinned"]
 """How passes run; "auto" picks by a model of the cost, "fastest" by timing a few passes."""
@@ -24,10 +24,13 @@ _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 _BINARY = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-class RunOptions(TypedDict, total=False):
-    """The options by name, for signatures; `MCDropout.predict` says what each of them does."""
+LastLayer = Literal["sampled", "exact"]
+"""Whether the dropout that feeds the last layer is sampled like the rest, or its mean and variance are computed."""
 
-    passes: int
+
+class _Shared(TypedDict, total=False):
+    """The options that all calls share, by name, for signatures; `MCDropout.predict` says what each of them does."""
+
     seed: int
     masks: Masks
     sampling: Sampling
@@ -37,6 +40,23 @@ class RunOptions(TypedDict, total=False):
     chunk_size: int | None
     dtype: torch.dtype | None
     progress: bool | str
+
+
+class RunOptions(_Shared, total=False):
+    """The options of `sample` and the likelihoods."""
+
+    passes: int
+
+
+class PredictOptions(_Shared, total=False):
+    """The options of `predict`."""
+
+    passes: int | Literal["auto"]
+    tolerance: float | None
+    quantile: float
+    max_passes: int
+    last_layer: LastLayer
+    keep_samples: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from mcdrop.errors import ExecutionError, NetError
 from mcdrop.execution.audit import require_noise
-from mcdrop.execution.last_layer import LastLayer, close_last_layer, options_for
+from mcdrop.execution.last_layer import close_last_layer, options_for
 from mcdrop.execution.noise import NoiseSource
-from mcdrop.execution.options import Options
+from mcdrop.execution.options import LastLayer, Options
 from mcdrop.execution.recall import Recall
 from mcdrop.execution.rounds import Settled, Stopping, report, run_rounds
-from mcdrop.execution.strategy import Strategy
+from mcdrop.execution.strategy import Strategy, default_block_rows
 from mcdrop.execution.survey import PROBE_ROWS, survey
 from mcdrop.execution.twin import make_twin
 from mcdrop.inputs import Batch, Stream
@@ -91,6 +91,7 @@ class Run:
         self._strategy = Strategy(self._twin, self._noise, options, block=block, stream=stream)
         self._batch_size = self._strategy.batch_size
         self._trailing: torch.Size | None = None
+        self._advance: Advance | None = None
 
     def samples(self) -> Tensor:
         """Return all passes, shape (T, N, ...), on the CPU."""
@@ -152,11 +153,11 @@ class Run:
             UserWarning: If rows have not converged.
         """
         groups: list[Settled[Stats]] = []
-        with track(None, "Predicting", enabled=self._options.progress) as advance:
+        with track(None, "Predicting", enabled=self._advance is None and self._options.progress) as advance:
             for batch in self._batches():
                 groups += run_rounds(
                     batch,
-                    stopping.rounds(self._options.passes, stratified=self._block > 1),
+                    stopping.rounds(self._options.passes, stratified=self.block > 1),
                     walk=lambda rows, passes: self._summed(rows, passes, summarize, advance),
                     excess=excess,
                     alone=self._stand_alone,
@@ -181,25 +182,46 @@ class Run:
                 parts = (of(output, rows) for output in self._chunks(batch, range(self._options.passes), advance))
                 yield reduce(lambda state, part: state.merge(part), parts)
 
-    def again(self, stream: Stream) -> Self:
-        """Return the same passes over another reading of the inputs, without another survey."""
+    def summed(self, summarize: "Summarize[Stats]", passes: range) -> Iterator[Stats]:
+        """Yield, batch by batch, the statistics of some of the passes.
+
+        Args:
+            summarize: Makes the statistics of one chunk of passes, as for `statistics`.
+            passes: Their numbers; stratified ones from the start of a block on.
+        """
+        with self._track("Predicting") as advance:
+            for batch in self._batches():
+                yield self._summed(batch, passes, summarize, advance)
+
+    def again(self, stream: Stream, advance: Advance | None = None) -> Self:
+        """Return the same passes over another reading of the inputs, or other inputs, without another survey.
+
+        Args:
+            stream: The inputs.
+            advance: Is told how many more passes have run, times their rows, in place of a progress bar.
+        """
         other = copy(self)
-        other._stream = stream
+        other._stream, other._advance = stream, advance
         return other
+
+    @property
+    def block(self) -> int:
+        """Number of passes in a block; 1 where passes are independent."""
+        return STRATA if self._noise.stratified else 1
+
+    @property
+    def block_rows(self) -> int:
+        """Rows worth running together where there are many: enough to share the masks of a pass, few enough to lose."""
+        return min(self._batch_size, default_block_rows(self._noise.plan))
 
     def _track(self, title: str) -> AbstractContextManager[Advance]:
         total = self._stream.total
         steps = None if total is None else self._options.passes * -(-total // self._batch_size)
-        return track(steps, title, enabled=self._options.progress)
+        return track(steps, title, enabled=self._advance is None and self._options.progress)
 
     def _batches(self) -> Iterator[Batch]:
         for block in self._stream.blocks:
             yield from block.split(self._batch_size)
-
-    @property
-    def _block(self) -> int:
-        """Number of passes in a block; 1 where passes are independent."""
-        return STRATA if self._noise.stratified else 1
 
     def _summed(
         self,
@@ -210,7 +232,7 @@ class Run:
         kept: list[list[Tensor]] | None = None,
     ) -> Stats:
         """Return what some passes add up to, block by block; what may be kept of each chunk goes to `kept`."""
-        block, total, part, number = self._block, None, None, passes.start
+        block, total, part, number = self.block, None, None, passes.start
         summarized = partial(summarize, block=block) if block > 1 else summarize
         for output in self._chunks(batch, passes, advance, block=block):
             state, values = summarized(output)
@@ -251,6 +273,8 @@ class Run:
                 )
             self._trailing = output.shape[2:]
             advance(len(output))
+            if self._advance is not None:
+                self._advance(len(output) * batch.size)
 
 
 def _whole(output: Tensor) -> tuple[Tensor, ...]:

@@ -24,7 +24,7 @@ from mcdrop.execution.thinning import is_promising, is_worth, make_thinned
 from mcdrop.execution.vectorized import run_vectorized
 from mcdrop.inputs import Batch, Stream
 
-__all__ = ["Strategy", "default_batch_size", "default_chunk_size", "pieces"]
+__all__ = ["Strategy", "default_batch_size", "default_block_rows", "default_chunk_size", "pieces"]
 
 _CACHE_BYTES = 6 * 2**20  # the widest tensor of a chunk should stay near the caches: measured best at 4 to 8 MiB
 _THINNED_BYTES = 4 * _CACHE_BYTES  # every pass has tensors of its own there, and a chunk many small calls to share
@@ -32,6 +32,8 @@ _DEVICE_BYTES = 128 * 2**20  # on an accelerator: enough to keep it busy
 _MASK_BYTES = 9  # of one unit of a mask: a word, a flag and a float
 _DRAWING_BYTES = 32  # of one unit while its mask is drawn: words of two kinds, its stratum, a flag and floats
 _MEMORY_BYTES = 2 * 2**30  # what passes may take where nobody says how much
+_BLOCK_BYTES = 32 * 2**20  # of the widest tensor, over the rows of a block: longer products are no faster
+_BLOCK_ROWS = (16, 16_384)  # fewest and most rows of a block
 _ALIVE = 8  # tensors as large as the widest one that may be alive at once: inputs and outputs of a layer, statistics
 
 
@@ -54,6 +56,18 @@ def default_batch_size(plan: Plan, memory_limit: int | None = None, *, independe
             f"got {memory_limit:,}; raise it, or leave it out"
         )
     return max(1, rows)
+
+
+def default_block_rows(plan: Plan) -> int:
+    """Return how many rows to predict and write at once where there are more than fit in memory.
+
+    Every block draws its masks and slices its weights anew, and an interrupted run loses what it had of a block.
+
+    Args:
+        plan: What the survey found.
+    """
+    least, most = _BLOCK_ROWS
+    return int(min(max(_BLOCK_BYTES // max(plan.widest_bytes, 1.0), least), most))
 
 
 def default_chunk_size(

@@ -26,6 +26,7 @@ def open_stream(
     dtype: torch.dtype,
     kept: frozenset[torch.dtype] = frozenset(),
     keywords: Keywords = _ANY,
+    start: int = 0,
 ) -> Stream:
     """Read inputs of any accepted form.
 
@@ -39,6 +40,7 @@ def open_stream(
         kept: All floating types that the net has: a tensor in one of them stays as it is.
         keywords: What the net takes by name. Of a mapping, labels that it does not take are left out; a mapping is
             one positional argument where the net takes a single one, of another name than any in it.
+        start: The number of the first row.
 
     Returns:
         The stream.
@@ -48,7 +50,7 @@ def open_stream(
             or no numbers, or a loader is known not to give every row once and in order.
     """
     refuse_packed(x, "x")
-    reader = ValueReader(device, dtype, kept)
+    reader = ValueReader(device, dtype, kept, start)
     if isinstance(x, Tensor | tuple | Mapping) or hasattr(x, "__array__") or is_nested_list(x):
         block = _block(x, reader, keywords)
         return Stream(block, iter([block]), block.size)
@@ -66,7 +68,7 @@ def open_stream(
 
 
 def _loader_blocks(loader: Iterable[Any], reader: ValueReader, keywords: Keywords) -> Iterator[Batch]:
-    start = 0
+    start = reader.start
     with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed for its workers when it starts
         items = iter(loader)
     for item in items:

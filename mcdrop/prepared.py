@@ -1,0 +1,186 @@
+"""Passes that are ready to run: the net is surveyed once, and any rows may come, in any order, in any process.
+
+Masks are counted, so a row's draws depend on the seed, the site and the pass, with masks="independent" on the row's
+number, too, and on nothing else. Blocks of rows may therefore be predicted apart and put together, and so may ranges of
+passes, whose statistics merge (see `mcdrop.moments`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+
+from mcdrop.arguments import check_count
+from mcdrop.errors import InputError
+from mcdrop.execution import Run, Stopping
+from mcdrop.inputs import Stream
+from mcdrop.moments import Statistics
+from mcdrop.predictive import Reading, in_order
+from mcdrop.sites import SiteTable
+
+__all__ = ["Partial", "Prepared"]
+
+Predictive = TypeVar("Predictive")
+
+Advance = Callable[[int], None]
+"""Is told how many more passes have run, each counted once per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What some passes add up to over a block of rows; `Prepared.finish` makes a prediction of several.
+
+    It pickles, so that it may come from another process.
+
+    Attributes:
+        passes: Numbers of the passes.
+        states: Their statistics, batch by batch.
+    """
+
+    passes: range
+    states: tuple[Any, ...]
+
+
+class Prepared(Generic[Predictive]):
+    """What `MCDropout.prepare` returns.
+
+    It does not pickle: another process prepares its own, of the same net and the same first rows.
+
+    Attributes:
+        sites: Where dropout enters the net.
+        passes: Number of passes T of a row, the most of them with passes="auto".
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        reading: Reading[Any, Any],
+        known: Mapping[str, Any],
+        *,
+        open_rows: Callable[[Any, int], Stream],
+        stopping: Stopping | None,
+        keep_samples: bool,
+        splits: bool,
+    ) -> None:
+        """Put together what `MCDropout.prepare` has found.
+
+        Args:
+            run: The passes.
+            reading: How the net's return is read.
+            known: What the prediction holds beside its statistics.
+            open_rows: Reads inputs whose first row has a number.
+            stopping: When there have been enough passes; None where their number is given.
+            keep_samples: Whether all passes are kept.
+            splits: Whether the passes may run in several parts.
+        """
+        self._run, self._reading, self._known = run, reading, known
+        self._open, self._stopping = open_rows, stopping
+        self._keep, self._splits = keep_samples, splits
+        self.sites: SiteTable = run.sites
+        self.passes = int(known["passes"])
+
+    @property
+    def block_rows(self) -> int:
+        """Rows worth predicting together, by the net's shapes alone: enough to use the machine, few enough to lose."""
+        return self._run.block_rows
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What makes the predictions, as plain data."""
+        return dict(self._known["provenance"])
+
+    def predict(self, x: Any, *, start: int = 0, advance: Advance | None = None) -> Predictive:
+        """Predict some rows.
+
+        Args:
+            x: Inputs, as for `MCDropout.predict`.
+            start: The number of their first row, counted over all inputs.
+            advance: Is told how many more passes have run, times their rows.
+
+        Returns:
+            What `MCDropout.predict` returns for these rows.
+
+        Raises:
+            InputError: If `start` is no number of a row, or the inputs are not usable.
+            NetError: If the net refuses them, or its outputs are unusable.
+        """
+        return self._over(self._run.again(self._rows(x, start), advance))
+
+    def whole(self) -> Predictive:
+        """Predict the inputs that this was prepared with; once, since a loader may end."""
+        return self._over(self._run)
+
+    def partial(self, x: Any, *, passes: range, start: int = 0, advance: Advance | None = None) -> Partial:
+        """Run some of the passes of some rows.
+
+        Args:
+            x: Inputs, as for `MCDropout.predict`.
+            passes: Numbers of the passes, at most from 0 to T; stratified ones from a multiple of 25 to a multiple of
+                25, or to T.
+            start: The number of their first row, counted over all inputs.
+            advance: Is told how many more passes have run, times their rows.
+
+        Returns:
+            What the passes add up to.
+
+        Raises:
+            InputError: If passes cannot run in parts here, these are none, or the inputs are not usable.
+            NetError: If the net refuses them, or its outputs are unusable.
+        """
+        block = self._run.block
+        if not self._splits:
+            raise InputError(
+                "passes run in parts only where their number is given, last_layer is 'sampled' and no samples are "
+                "kept; run them together with predict"
+            )
+        ends = {passes.start % block, 0 if passes.stop == self.passes else passes.stop % block}
+        if passes.step != 1 or not 0 <= passes.start < passes.stop <= self.passes or ends != {0}:
+            whole = "" if block == 1 else f" from a multiple of {block} to another or to {self.passes}"
+            raise InputError(f"passes must be a range within range({self.passes}){whole}, got {passes}; cut elsewhere")
+        run = self._run.again(self._rows(x, start), advance)
+        states = tuple(run.summed(self._reading.summarize, passes))
+        self._reading.judge()
+        return Partial(passes, states)
+
+    def finish(self, partials: Sequence[Partial]) -> Predictive:
+        """Make a prediction of all passes of the same rows.
+
+        Args:
+            partials: What parts of the passes add up to, in any order.
+
+        Returns:
+            The prediction, equal to that of `predict` to rounding.
+
+        Raises:
+            InputError: If some pass is missing or there twice.
+            NetError: If the net's outputs are unusable.
+        """
+        ordered = sorted(partials, key=lambda part: part.passes.start)
+        stops = [0, *(part.passes.stop for part in ordered)]
+        if stops[-1] != self.passes or [part.passes.start for part in ordered] != stops[:-1]:
+            raise InputError(
+                f"partials must hold each of the {self.passes} passes once, got "
+                f"{', '.join(str(part.passes) for part in ordered) or 'none'}; run those that are missing"
+            )
+        states = [_merged(parts) for parts in zip(*(part.states for part in ordered), strict=True)]
+        return cast(Predictive, self._reading.predictive(states, None, self._known))
+
+    def _rows(self, x: Any, start: int) -> Stream:
+        check_count("start", start, least=0, why="rows are numbered from 0")
+        return self._open(x, start)
+
+    def _over(self, run: Run) -> Predictive:
+        if self._stopping is None:
+            states, samples = run.statistics(self._reading.summarize, keep=self._keep)
+            return cast(Predictive, self._reading.predictive(states, samples, self._known))
+        excess = partial(self._reading.excess, tolerance=self._stopping.tolerance)
+        groups = run.rounds(self._reading.summarize, excess, self._stopping)
+        taken = np.repeat([group.passes for group in groups], [len(group.rows) for group in groups])
+        made = self._reading.predictive([group.state for group in groups], None, dict(self._known) | {"passes": taken})
+        return cast(Predictive, in_order(made, np.concatenate([group.rows for group in groups])))
+
+
+def _merged(parts: Sequence[Statistics]) -> Statistics:
+    return reduce(lambda state, other: state.merge(other), parts)
