@@ -1,6 +1,7 @@
 """The error tree: every error mcdrop raises on purpose, each also the builtin it resembles."""
 
 __all__ = [
+    "ClusterError",
     "ConvergenceWarning",
     "DataError",
     "DependencyError",
@@ -47,6 +48,10 @@ class DataError(McdropError, OSError):
 
 class DependencyError(McdropError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class ClusterError(McdropError, ConnectionError):
+    """A cluster cannot be reached, or has not what was asked of it."""
 
 
 class OutputError(McdropError, OSError):

@@ -265,16 +265,16 @@ def test_missing_variables_are_a_data_error(path):
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("flush failed"), KeyboardInterrupt()])
 @pytest.mark.parametrize("moment", ["before", "midway", "after"])
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, error, moment):
-    old, save = path.read_bytes(), xarray.DataTree.to_netcdf
+    old, build = path.read_bytes(), writing._build
 
-    def failing(tree, file, **options):
+    def failing(file, *contents):
         if moment != "before":
-            save(tree, file, **options)
+            build(file, *contents)
         if moment == "midway":
             os.truncate(file, 1000)
         raise error
 
-    monkeypatch.setattr(xarray.DataTree, "to_netcdf", failing)
+    monkeypatch.setattr(writing, "_build", failing)
     expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputError
     with pytest.raises(expected) as caught:
         storage.write(path, "Other", {}, {})

@@ -2,6 +2,7 @@
 
 from mcdrop.predictive.classification import ClassificationPredictive
 from mcdrop.predictive.conditional import conditional_reading
+from mcdrop.predictive.joining import joined
 from mcdrop.predictive.joint import JointReading, Key
 from mcdrop.predictive.points import at_points, in_order
 from mcdrop.predictive.reading import Reading
@@ -21,5 +22,6 @@ __all__ = [
     "check_task",
     "conditional_reading",
     "in_order",
+    "joined",
     "reading_of",
 ]

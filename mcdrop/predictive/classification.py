@@ -154,11 +154,45 @@ class ClassificationPredictive:
         shifted = np.exp(self.samples - self.samples.max(axis=-1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
+    def variables(self) -> dict[str, dict[str, storage.Variable]]:
+        """Return what a file of this prediction holds, by group and name.
+
+        The group `predictions` holds the fields by name, the measures and the most probable class, and, if kept,
+        `samples` with the passes as the draws of one chain; `predictions_constant_data` the number of passes. What is
+        there for each point has the axis "point".
+        """
+        axes = name_axes(self.probs.ndim, "class")
+        predictions = {
+            "probs": storage.Variable(axes, self.probs, "1", "mean probability"),
+            "probs_std": storage.Variable(axes, self.probs_std, "1", "standard deviation of the probability"),
+            "logit_mean": storage.Variable(axes, self.logit_mean, "1", "mean softmax input"),
+            "logit_std": storage.Variable(axes, self.logit_std, "1", "standard deviation of the softmax input"),
+            "votes": storage.Variable(axes, self.votes, "1", "passes won"),
+            "expected_entropy": storage.Variable(axes[:-1], self.expected_entropy, "nat", "mean entropy of a pass"),
+        }
+        predictions |= self._measures(axes[:-1])
+        if self.probs_error is not None:
+            predictions["probs_error"] = storage.Variable(axes, self.probs_error, "1", "Monte Carlo standard error")
+        if self.samples is not None:
+            predictions["samples"] = stack_passes(self.samples, axes, "1", "softmax inputs of the passes")
+        return {"predictions": predictions, "predictions_constant_data": {"passes": pack_passes(self.passes)}}
+
+    def _measures(self, axes: tuple[str, ...]) -> dict[str, storage.Variable]:
+        """Return what follows from the fields, for who reads a file elsewhere."""
+        measured = {
+            "labels": storage.Variable(axes, self.labels, "1", "most probable class"),
+            "entropy": storage.Variable(axes, self.entropy, "nat", "entropy of the mean probabilities"),
+            "mutual_information": storage.Variable(axes, self.mutual_information, "nat", "mutual information"),
+        }
+        if (np.sum(self.votes, axis=-1) > 0).all():  # a model may give probabilities without votes
+            ratio = storage.Variable(axes, self.variation_ratio, "1", "share of passes that voted otherwise")
+            measured["variation_ratio"] = ratio
+        return measured
+
     def save(self, path: str | Path) -> Path:
         """Write the prediction to an HDF5 file that `mcdrop.load` and `arviz.from_netcdf` open.
 
-        The group `predictions` holds the fields by name, with the passes of `samples`, if kept, as the draws of one
-        chain; `predictions_constant_data` the number of passes. The provenance becomes attributes.
+        It holds the `variables`. The provenance becomes attributes.
 
         Args:
             path: The file; an old one is replaced once the new one is whole.
@@ -170,23 +204,8 @@ class ClassificationPredictive:
             InputError: If the provenance is no plain data.
             OutputError: If the file cannot be written.
         """
-        axes = name_axes(self.probs.ndim, "class")
-        predictions = {
-            "probs": storage.Variable(axes, self.probs, "1", "mean probability"),
-            "probs_std": storage.Variable(axes, self.probs_std, "1", "standard deviation of the probability"),
-            "logit_mean": storage.Variable(axes, self.logit_mean, "1", "mean softmax input"),
-            "logit_std": storage.Variable(axes, self.logit_std, "1", "standard deviation of the softmax input"),
-            "votes": storage.Variable(axes, self.votes, "1", "passes won"),
-            "expected_entropy": storage.Variable(axes[:-1], self.expected_entropy, "nat", "mean entropy of a pass"),
-        }
-        if self.probs_error is not None:
-            predictions["probs_error"] = storage.Variable(axes, self.probs_error, "1", "Monte Carlo standard error")
-        if self.samples is not None:
-            predictions["samples"] = stack_passes(self.samples, axes, "1", "softmax inputs of the passes")
-        constants = {"passes": pack_passes(self.passes)}
-        groups = {"predictions": predictions, "predictions_constant_data": constants}
         kind = ClassificationPredictive.__name__  # a subclass's may be unknown where it is loaded
-        return storage.write(path, kind, groups, self.provenance)
+        return storage.write(path, kind, self.variables(), self.provenance)
 
     @classmethod
     def from_archive(cls, archive: storage.Archive) -> Self:

@@ -175,22 +175,12 @@ class RegressionPredictive:
         lower, upper = self.quantile([(1 - level) / 2, (1 + level) / 2], noise_std=noise_std)
         return lower, upper
 
-    def save(self, path: str | Path) -> Path:
-        """Write the prediction to an HDF5 file that `mcdrop.load` and `arviz.from_netcdf` open.
+    def variables(self) -> dict[str, dict[str, storage.Variable]]:
+        """Return what a file of this prediction holds, by group and name.
 
-        The group `predictions` holds `mean` and `std`, `mean_error` if there is one, and, if kept, `samples` with the
-        passes as the draws of one chain; `predictions_constant_data` the noise and the number of passes. The provenance
-        becomes attributes.
-
-        Args:
-            path: The file; an old one is replaced once the new one is whole.
-
-        Returns:
-            The path.
-
-        Raises:
-            InputError: If the provenance is no plain data.
-            OutputError: If the file cannot be written.
+        The group `predictions` holds `mean` and `std`, `mean_error` if there is one, `total_std` where the noise is
+        known, and, if kept, `samples` with the passes as the draws of one chain; `predictions_constant_data` the noise
+        and the number of passes. What is there for each point has the axis "point".
         """
         axes = name_axes(self.mean.ndim, "output")
         predictions = {
@@ -205,13 +195,31 @@ class RegressionPredictive:
         if self.passes is not None:
             constants["passes"] = pack_passes(self.passes)
         if self.noise_std is not None:
+            total = storage.Variable(axes, self.total_std(), "", "standard deviation of an observation")
+            predictions["total_std"] = total  # for who reads the file elsewhere: it follows from the others
             noise = np.asarray(self.noise_std)
             own = zip(reversed(noise.shape), reversed(self.mean.shape), reversed(axes), strict=False)
             dims = [axis if size == full else f"shared_{axis}" for size, full, axis in own][::-1]
             constants["noise_std"] = storage.Variable(tuple(dims), noise, "", "observation noise")
-        groups = {"predictions": predictions, "predictions_constant_data": constants}
+        return {"predictions": predictions, "predictions_constant_data": constants}
+
+    def save(self, path: str | Path) -> Path:
+        """Write the prediction to an HDF5 file that `mcdrop.load` and `arviz.from_netcdf` open.
+
+        It holds the `variables`. The provenance becomes attributes.
+
+        Args:
+            path: The file; an old one is replaced once the new one is whole.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: If the provenance is no plain data.
+            OutputError: If the file cannot be written.
+        """
         kind = RegressionPredictive.__name__  # a subclass's may be unknown where it is loaded
-        return storage.write(path, kind, groups, self.provenance)
+        return storage.write(path, kind, self.variables(), self.provenance)
 
     @classmethod
     def from_archive(cls, archive: storage.Archive) -> Self:

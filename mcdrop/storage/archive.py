@@ -5,7 +5,7 @@ References:
     https://python.arviz.org/en/stable/schema/schema.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError, InputError
 
-__all__ = ["FORMAT", "Archive", "Group", "Variable", "checked"]
+__all__ = ["FORMAT", "POINT", "Archive", "Block", "Group", "Variable", "checked"]
 
 FORMAT = 1
 """Version of the layout; a file of a later one is refused."""
+
+POINT = "point"
+"""Name of the axis that counts the points; what is written block by block is joined along it."""
 
 _GROUPS = (
     "posterior",
@@ -53,6 +56,19 @@ class Variable:
 
 Group = Mapping[str, Variable]
 """Variables by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The contents of a file for some consecutive points, read when they are needed.
+
+    Attributes:
+        points: How many points there are in it; a block of none need not hold any variables.
+        read: Gives the variables by group and name. May be called more than once.
+    """
+
+    points: int
+    read: Callable[[], Mapping[str, Group]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mcdrop.errors import InputError, OutputError
+from mcdrop.errors import DataError, InputError, OutputError
 from mcdrop.storage.archive import Group, checked
 from mcdrop.storage.attributes import encode, own
+from mcdrop.storage.labels import Labels, labels_of
+from mcdrop.storage.layout import CHUNK_FROM, Specs, create, fill, size_of, specs_of
 from mcdrop.storage.places import as_path, mode_there
 from mcdrop.storage.seal import seal
 
-__all__ = ["write"]
-
-_CHUNK_FROM = 1 << 14  # bytes; below, chunks and their index cost more than they save
+__all__ = ["save", "write"]
 
 
 def write(
@@ -57,50 +57,53 @@ def write(
         >>> archive.groups["posterior"]["noise"].values, archive.attributes
         (array([[1., 1., 1.]]), {'seed': 0})
     """
-    from xarray import DataTree
-
     target = as_path(path)
     labels = {dim: np.asarray(values) for dim, values in (coords or {}).items()}
     ready = {name: checked(name, variables, labels) for name, variables in groups.items()}
     dims = {dim for variables in ready.values() for variable in variables.values() for dim in variable.dims}
     if unused := set(labels) - dims:
         raise InputError(f"coords must label axes of the variables, got {', '.join(sorted(unused))}; leave it out")
-    datasets = {name: _dataset(variables, labels) for name, variables in ready.items()}
-    tree = DataTree.from_dict(datasets)
-    tree.attrs.update(encode(attributes) | own(kind))
-    encoding = {f"/{name}": _encoding(dataset.variables) for name, dataset in datasets.items()}
-    size = sum(dataset.nbytes for dataset in datasets.values())
-    _replace(target, size, lambda file: tree.to_netcdf(file, engine="h5netcdf", encoding=encoding))
+    told = {dim: labels_of(values) for dim, values in labels.items()}
+    save(target, specs_of(ready), encode(attributes) | own(kind), lambda file: fill(file, ready), labels=told)
     return target
 
 
-def _dataset(variables: Group, labels: Mapping[str, NDArray[Any]]) -> Any:
-    from xarray import Dataset
+def save(
+    target: Path,
+    specs: Specs,
+    attributes: Mapping[str, Any],
+    fill_in: Callable[[Any], object],
+    *,
+    labels: Mapping[str, Labels],
+) -> None:
+    """Make a sealed file of variables; what was there is replaced once it is whole.
 
-    arrays = {}
-    sizes: dict[str, int] = {}
-    for name, variable in variables.items():
-        about = {"units": variable.units, "long_name": variable.long_name}
-        arrays[name] = (variable.dims, variable.values, {key: text for key, text in about.items() if text})
-        sizes.update(zip(variable.dims, variable.values.shape, strict=True))
-    return Dataset(arrays, coords={dim: labels.get(dim, np.arange(size)) for dim, size in sizes.items()})
+    Args:
+        target: The file.
+        specs: The variables by group and name, without their values.
+        attributes: The root's, as HDF5 can hold them.
+        fill_in: Writes the values into the open h5netcdf file.
+        labels: Labels along some axes, by the axis's name.
 
-
-def _encoding(variables: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
-    """Return how to store each: no value stands for a gap, and large arrays lie in chunks with checksums.
-
-    Whole numbers are packed. Draws are not: their digits are random, and an eighth less costs many times the time.
+    Raises:
+        OutputError: If the file cannot be written, or something is there that is no file; it is still there then.
     """
-    encoding: dict[Any, dict[str, Any]] = {}
-    for name, variable in variables.items():
-        if variable.dtype.kind == "U":
-            continue
-        encoding[name] = {"_FillValue": None}
-        if variable.nbytes >= _CHUNK_FROM:
-            encoding[name]["fletcher32"] = True
-            if variable.dtype.kind in "iub":
-                encoding[name] |= {"zlib": True, "complevel": 4, "shuffle": True}
-    return encoding
+    _replace(target, size_of(specs), lambda place: _build(place, specs, attributes, fill_in, labels))
+
+
+def _build(
+    place: Path,
+    specs: Specs,
+    attributes: Mapping[str, Any],
+    fill_in: Callable[[Any], object],
+    labels: Mapping[str, Labels],
+) -> None:
+    import h5netcdf
+
+    with h5netcdf.File(place, "w") as file:
+        file.attrs.update(attributes)
+        create(file, specs, labels)
+        fill_in(file)
 
 
 def _replace(target: Path, size: int, save: Callable[[Path], object]) -> None:
@@ -119,6 +122,8 @@ def _replace(target: Path, size: int, save: Callable[[Path], object]) -> None:
         if mode is not None:
             partial.chmod(mode)
         partial.replace(target)
+    except DataError:  # of what is written: the place is not to blame
+        raise
     except (OSError, RuntimeError) as error:
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number else " ".join(str(error).split())
@@ -135,7 +140,7 @@ def _reserve(file: int, size: int) -> None:
     if reserve is None:
         return
     try:
-        reserve(file, 0, size + _CHUNK_FROM)
+        reserve(file, 0, size + CHUNK_FROM)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}:  # others: this file system cannot reserve
             raise

@@ -1,0 +1,1 @@
+"""Tests of the parts of files: layout, journal, blocks, tables, missing points."""
