@@ -1,0 +1,1 @@
+"""Tests of the nets that a user names."""
