@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+EXTRAS = {"hugging_face": "transformers", "lightning_trainer": "lightning"}
+LIGHTNING_SAYS = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated:FutureWarning"),  # of torch, in Lightning's own code
+    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:The number of training batches"),
+]
 
 
 @pytest.mark.parametrize(
@@ -18,12 +24,14 @@ ROOT = Path(__file__).parents[1]
         ("compare", {"steps": 20, "passes": 10}),
         ("two_uncertainties", {"out": "bands.png", "steps": 20, "passes": 10}),
         ("regularization", {"out": "curves.png", "epochs": 2, "digits": 100}),
-        ("hugging_face", {"rows": 2, "passes": 4}),
+        ("hugging_face", {"passes": 4}),
+        ("scikit_learn", {"out": "bands.png", "steps": 20, "passes": 10}),
+        pytest.param("lightning_trainer", {"epochs": 1, "passes": 4}, marks=LIGHTNING_SAYS),
     ],
 )
 def test_example_runs(name, options, tmp_path, monkeypatch, capsys):
-    if name == "hugging_face":
-        pytest.importorskip("transformers", reason="transformers comes with the test extra")
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"{EXTRAS[name]} comes with the test extra")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"](**options)
     assert capsys.readouterr().out or "out" in options

@@ -1,0 +1,72 @@
+"""The noise of observations: what the user says it is, and the rows that it is found by."""
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mcdrop.errors import InputError
+
+__all__ = ["Column", "check_noise", "count_held"]
+
+Floats = NDArray[np.float64]
+
+
+class Column:
+    """One of a net's outputs."""
+
+    def __init__(self, place: int) -> None:
+        """Say which, from 0."""
+        self._place = place
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """Return the output at that place, shape (N,)."""
+        return output.reshape(len(output), -1)[:, self._place]
+
+
+def check_noise(noise_std: object, outputs: int | None = None) -> float | Floats:
+    """Return a noise as a number, or one for each output.
+
+    Args:
+        noise_std: What was given; None is no noise.
+        outputs: How many outputs there are, if that is known.
+
+    Returns:
+        A standard deviation in units of y, or of shape (D,).
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        noise = np.asarray(0.0 if noise_std is None else noise_std, dtype=np.float64)
+    except (TypeError, ValueError):
+        noise = np.array(np.nan)
+    fits = noise.ndim == 0 or (noise.ndim == 1 and outputs in (None, len(noise)))
+    if not (fits and np.isfinite(noise).all() and (noise >= 0).all()):
+        raise InputError(
+            "noise_std must be a standard deviation in units of y, one for each output, None, or in the constructor "
+            f"'fit', got {noise_std!r}; with data to fit it to, MCDropoutRegressor(net=..., noise_std='fit') does"
+        )
+    return noise if noise.ndim else float(noise)
+
+
+def count_held(noise_std: object, share: float, rows: int) -> int:
+    """Return how many rows are held out to find the noise by.
+
+    Args:
+        noise_std: What was given: "fit".
+        share: Share of the rows.
+        rows: Number of rows.
+
+    Returns:
+        At least 1, and less than all.
+
+    Raises:
+        InputError: If the share lies outside (0, 1), there are too few rows, or something else was given.
+    """
+    if noise_std != "fit":
+        check_noise(noise_std)
+    if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1:
+        raise InputError(f"validation_fraction must lie strictly between 0 and 1, got {share!r}; 0.2 is usual")
+    if rows < 2:
+        raise InputError(f"noise_std='fit' needs at least 2 rows, one of them to hold out, got {rows}; give a number")
+    return min(max(1, round(share * rows)), rows - 1)
