@@ -46,11 +46,13 @@ class Partial:
 class Prepared(Generic[Predictive]):
     """What `MCDropout.prepare` returns.
 
-    It does not pickle: another process prepares its own, of the same net and the same first rows.
+    It does not pickle: another process prepares its own, from what `origin` holds.
 
     Attributes:
         sites: Where dropout enters the net.
         passes: Number of passes T of a row, the most of them with passes="auto".
+        splits: Whether the passes may run in several parts.
+        origin: What it was prepared from: the `MCDropout`, the first rows of the inputs, and the options by name.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Prepared(Generic[Predictive]):
         stopping: Stopping | None,
         keep_samples: bool,
         splits: bool,
+        origin: tuple[Any, Any, Mapping[str, Any]],
     ) -> None:
         """Put together what `MCDropout.prepare` has found.
 
@@ -74,12 +77,24 @@ class Prepared(Generic[Predictive]):
             stopping: When there have been enough passes; None where their number is given.
             keep_samples: Whether all passes are kept.
             splits: Whether the passes may run in several parts.
+            origin: What it is prepared from.
         """
         self._run, self._reading, self._known = run, reading, known
         self._open, self._stopping = open_rows, stopping
-        self._keep, self._splits = keep_samples, splits
+        self._keep = keep_samples
         self.sites: SiteTable = run.sites
         self.passes = int(known["passes"])
+        self.splits, self.origin = splits, origin
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every row takes the same number of passes."""
+        return self._stopping is None
+
+    @property
+    def pass_block(self) -> int:
+        """Passes that stay together where passes run in parts: 25 where they are stratified, else 1."""
+        return self._run.block
 
     @property
     def block_rows(self) -> int:
@@ -130,7 +145,7 @@ class Prepared(Generic[Predictive]):
             NetError: If the net refuses them, or its outputs are unusable.
         """
         block = self._run.block
-        if not self._splits:
+        if not self.splits:
             raise InputError(
                 "passes run in parts only where their number is given, last_layer is 'sampled' and no samples are "
                 "kept; run them together with predict"

@@ -157,6 +157,11 @@ class MCDropout(Generic[Predictive]):
         chosen = "" if self.output is None else f", output={Selection(self.output).describe()!r}"
         return f"MCDropout({type(self.net).__name__}, task={self.task!r}{chosen})"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the net is read, as the arguments that would make this again of the same net."""
+        return {"task": self.task, "output": self.output, "outputs": self._outputs, "class_axis": self._class_axis}
+
     def sites(self, x: Any) -> SiteTable:
         """List where dropout enters the net's forward pass, and declared dropout that never fires.
 
@@ -323,6 +328,7 @@ class MCDropout(Generic[Predictive]):
             stopping=asked.stopping,
             keep_samples=asked.keep_samples,
             splits=asked.splits,
+            origin=(self, x, dict(options)),
         )
 
     @overload

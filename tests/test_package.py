@@ -14,6 +14,7 @@ PACKAGE = Path(mcdrop.__file__).parent
 
 PUBLIC = [
     "ClassificationPredictive",
+    "ClusterError",
     "ConvergenceWarning",
     "DataError",
     "DependencyError",
@@ -32,12 +33,18 @@ PUBLIC = [
     "baselines",
     "compare",
     "datasets",
+    "distributed",
     "layers",
+    "lightning",
     "load",
+    "models",
     "networks",
     "plots",
     "precision",
+    "predict_file",
     "scores",
+    "sklearn",
+    "sources",
     "training",
 ]
 
@@ -54,23 +61,41 @@ LAYERS = [
         "precision",
         "datasets",
         "inputs",
+        "sources",
         "outputs",
         "storage",
         "supervised",
         "weights",
     },
-    {"execution", "networks", "layers", "predictive"},
+    {"execution", "networks", "layers", "predictive", "models"},
     {"prepared"},
     {"sampler", "baselines", "training"},
-    {"comparison", "loading"},
-    {"plots", "distributed", "sklearn"},
+    {"bulk", "comparison", "loading"},
+    {"plots", "distributed", "sklearn", "lightning"},
     {"demos"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-HEAVY = {"pymc", "pytensor", "arviz", "matplotlib", "scipy", "h5py", "rich", "pandas", "xarray", "gpytorch", "typer"}
+HEAVY = {
+    "pymc",
+    "pytensor",
+    "arviz",
+    "matplotlib",
+    "scipy",
+    "h5py",
+    "rich",
+    "pandas",
+    "xarray",
+    "gpytorch",
+    "typer",
+    "sklearn",
+    "lightning",
+    "ray",
+    "pyarrow",
+    "PIL",
+}
 
 
 def files():

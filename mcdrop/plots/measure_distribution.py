@@ -1,4 +1,4 @@
-"""How a measure of uncertainty is spread over right and over wrong answers."""
+"""How a measure of uncertainty is spread over all answers, or over right and over wrong ones."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,30 +17,33 @@ __all__ = ["plot_measure_distribution"]
 
 Floats = NDArray[np.float64]
 
+_EACH_KIND = "share of the answers of each kind"
+
 
 def plot_measure_distribution(
     values: ArrayLike,
-    right: ArrayLike,
+    right: ArrayLike | None = None,
     *,
     ax: "Axes | None" = None,
     bins: int | ArrayLike = 30,
     colors: Sequence[str] | None = None,
     xlabel: str | None = "uncertainty",
-    ylabel: str | None = "share of the answers of each kind",
+    ylabel: str | None = _EACH_KIND,
     title: str | None = None,
 ) -> "Axes":
-    r"""Draw two histograms in the same bins, right answers filled and wrong ones hatched.
+    r"""Draw two histograms in the same bins, right answers filled and wrong ones hatched; or one of all answers.
 
     Each adds up to 100% of its own answers, so that few wrong answers show as well as many right ones. The
     less they overlap, the better the measure tells them apart.
 
     Args:
         values: The measure at N points, shape (N,), such as `pred.mutual_information`.
-        right: Whether the answer is right, True or False (or 1 or 0), shape (N,).
+        right: Whether the answer is right, True or False (or 1 or 0), shape (N,). Default: not known, so that one
+            histogram holds all of them, and needs no legend.
         ax: Where to draw. Default: a new figure.
         bins: How many bins between the smallest and the largest value, or their edges, shape (B + 1,). Where the
             values are one number but for rounding, the bins begin at 0.
-        colors: Color of the right and of the wrong answers. Default: Okabe and Ito's.
+        colors: Color of the right and of the wrong answers, or of all. Default: Okabe and Ito's.
         xlabel: Name and unit of the measure, such as "mutual information (nats)".
         ylabel: Name of the shares; the axis is in percent.
         title: Title of the Axes.
@@ -50,28 +53,30 @@ def plot_measure_distribution(
 
     Raises:
         InputError: If the values and `right` do not fit together, `right` is not of two kinds, the edges do not
-            rise or leave values out, or colors are not two.
+            rise or leave values out, or colors are not one per histogram.
 
     Example:
         >>> ax = plot_measure_distribution([0.1, 0.2, 0.1, 0.9], [True, True, True, False], bins=5)
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['right\n(3 answers)', 'wrong\n(1 answer)']
     """
-    is_right = _check_right(right)
-    column = check_column(values, len(is_right), name="values", each="answer")
+    is_right = None if right is None else _check_right(right)
+    column = check_column(values, None if is_right is None else len(is_right), name="values", each="answer")
     edges = _edges(bins, column)
-    hues = pick_colors(colors, 2)
+    hues = pick_colors(colors, 1 if is_right is None else 2)
     ax = get_axes(ax, figsize=(7.0, 3.8))
-    kinds: list[dict[str, Any]] = [
-        {"label": "right", "facecolor": hues[0], "edgecolor": hues[0], "alpha": 0.45},
-        {"label": "wrong", "facecolor": "none", "edgecolor": hues[1], "hatch": "////", "linewidth": 1.5},
-    ]
-    for kind, chosen in zip(kinds, (is_right, ~is_right), strict=True):
-        _draw_kind(ax, column[chosen], edges, kind)
+    filled: dict[str, Any] = {"label": "right", "facecolor": hues[0], "edgecolor": hues[0], "alpha": 0.45}
+    if is_right is None:
+        _draw_kind(ax, column, edges, filled | {"label": "all"})
+        ylabel = "share of all answers" if ylabel == _EACH_KIND else ylabel
+    else:
+        hatched = {"label": "wrong", "facecolor": "none", "edgecolor": hues[1], "hatch": "////", "linewidth": 1.5}
+        _draw_kind(ax, column[is_right], edges, filled)
+        _draw_kind(ax, column[~is_right], edges, hatched)
+        set_legend(ax)
     ax.set_ylim(bottom=0)
     set_percent(ax, "y")
     set_labels(ax, xlabel=xlabel, ylabel=ylabel, title=title)
-    set_legend(ax)
     return ax
 
 

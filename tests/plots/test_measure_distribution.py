@@ -23,6 +23,15 @@ def test_each_histogram_holds_the_shares_of_its_own_answers(kind):
         assert shares.sum() == pytest.approx(1.0)
 
 
+def test_without_right_and_wrong_one_histogram_holds_all_answers():
+    ax = plot_measure_distribution(VALUES, bins=9)
+    (every,) = ax.patches
+    shares, edges, _ = every.get_data()
+    np.testing.assert_allclose(shares, np.histogram(VALUES, edges)[0] / 200)
+    assert ax.get_legend() is None and ax.get_ylabel() == "share of all answers"
+    assert plot_measure_distribution(VALUES, ylabel="share").get_ylabel() == "share"
+
+
 def test_a_number_of_bins_spans_the_values():
     right, wrong = plot_measure_distribution(VALUES, RIGHT, bins=7).patches
     assert len(right.get_data().edges) == 8
@@ -100,6 +109,8 @@ def test_draws_on_the_given_axes_with_its_labels():
         (VALUES, RIGHT, {"bins": [0, 1, 1]}, "rising edges"),
         (VALUES, RIGHT, {"bins": [0, 0.01]}, "bins must hold all values"),
         (VALUES, RIGHT, {"colors": ["red"]}, "colors must hold 2"),
+        (VALUES, None, {"colors": ["red", "blue"]}, "colors must hold 1"),
+        ([np.nan, 1], None, {}, "values must be finite"),
     ],
 )
 def test_bad_input_is_refused_before_a_figure_is_made(values, right, options, message):

@@ -1,30 +1,20 @@
-"""The command line: parse, call, print."""
+"""`mcdrop demo`: the parts of the dropout tutorial, run end to end."""
 
-import signal
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from mcdrop.errors import McdropError
+from mcdrop.cli.interrupts import advise
 
-__all__ = ["app", "main"]
+__all__ = ["demo"]
 
-app = typer.Typer(
-    name="mcdrop",
-    help="Monte Carlo dropout: honest uncertainty from any trained PyTorch network.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 demo = typer.Typer(
     help="Run a part of the dropout tutorial end to end: data, training, passes, figures.", no_args_is_help=True
 )
-app.add_typer(demo, name="demo")
+
+_KEPT = "files written so far are whole; run again with {option} to keep what was trained"
 
 Out = Annotated[
     str | None, typer.Option(metavar="FOLDER", help="Folder for figures, arrays, weights and summary.json.")
@@ -41,23 +31,6 @@ Passes = Annotated[int | None, typer.Option(help="Stochastic forward passes T, a
 Device = Annotated[str, typer.Option(help="Where to train and predict: cpu, cuda, cuda:1, ...")]
 Reuse = Annotated[bool, typer.Option("--reuse", help="Load the weights of an earlier run with the same settings.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no report, only errors.")]
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"mcdrop {version('mcdrop')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _top(
-    show: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Monte Carlo dropout: honest uncertainty from any trained PyTorch network."""
 
 
 @demo.command()
@@ -89,6 +62,7 @@ def co2(
     tutorial's four panels (panels.png) and the bands in ppm with the real later months over them (ppm.png), and
     scores all models inside the data and 1, 5 and 20 years after it (coverage.png, crps.png).
     """
+    advise(_KEPT.format(option="--reuse"))
     from mcdrop.demos import run_co2
 
     folder = "runs/co2" if out is None else out
@@ -138,6 +112,7 @@ def digits(
     draws softmax inputs and outputs (softmax_*.png), probabilities and measures (uncertainty_*.png). Then turns all
     held-out digits by 0 to 180 degrees and scores softmax, MC dropout and a Gaussian process (shift.png, ...).
     """
+    advise(_KEPT.format(option="--reuse"))
     from mcdrop.demos import run_digits
 
     folder = "runs/digits" if out is None else out
@@ -192,6 +167,7 @@ def regularization(
     activations (variance.png), dropout and weight decay (decay.png), weights dropped in place of units (connect.png).
     Its trained nets are for `mcdrop demo digits --weights`.
     """
+    advise(_KEPT.format(option="--resume"))
     from mcdrop.demos import run_regularization
 
     folder = "runs/regularization" if out is None else out
@@ -225,57 +201,3 @@ def _run(run: Callable[..., Any], out: str, quiet: bool, **options: Any) -> None
         console.print(f"{escape(check.name)}: {check.value:.3g} (expected {relation} {check.bound:g}) {mark}")
     names = ", ".join(path.name for path in report.files)
     console.print(f"Written to {out}: {names}", soft_wrap=True, markup=False)
-
-
-# The click that the installed typer uses, its own copy or the package, has one base for all usage errors.
-_UsageError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-
-_CLEARING = 2.0
-"""Seconds after a Ctrl-C in which another one is not heard."""
-
-_INTERRUPTED = (
-    "interrupted; files written so far are whole; run again with --reuse (demo regularization: --resume) to keep "
-    "what was trained"
-)
-
-
-def main() -> None:
-    """Run the command line.
-
-    Exit code 0: done. 2: an argument, a file or a folder is not what is needed, or training failed; one line on
-    standard error says which. 130: interrupted by Ctrl-C, wherever it was; one line says so too, and the files
-    written until then are whole.
-    """
-    stopped: list[float] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if stopped and time.monotonic() - stopped[-1] < _CLEARING:
-            return  # a second Ctrl-C would break off the clearing away
-        stopped.append(time.monotonic())  # an import in progress may turn the exception into another one
-        raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, stop)
-    try:
-        code = app(standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:
-        if stopped or isinstance(error, KeyboardInterrupt):
-            _fail(_INTERRUPTED, 130)
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(getattr(error, "ctx").get_help())  # noqa: B009
-            sys.exit(2)
-        if isinstance(error, _UsageError):
-            _fail(f"{getattr(error, 'format_message')().rstrip('.')}; see mcdrop --help", 2)  # noqa: B009
-        if isinstance(error, typer.Abort):
-            _fail("aborted", 2)
-        if isinstance(error, McdropError):
-            _fail(str(error), 2)
-        raise
-    if stopped:
-        _fail(_INTERRUPTED, 130)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"mcdrop: error: {' '.join(message.split())}", err=True)
-    sys.exit(code)

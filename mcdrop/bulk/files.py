@@ -1,0 +1,191 @@
+"""From a file of inputs to a file of predictions, block by block; what is done stays done.
+
+Every block that is predicted goes to a journal beside the output. When the last one is in, the journal becomes the
+output. A run that was interrupted, or killed, goes on after the last block in the journal, with the bits that it would
+have had without the break: blocks are cut, the net is surveyed and masks are drawn the same way again.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+from mcdrop.arguments import check_choice
+from mcdrop.bulk.blocks import OnNan, Reader, complete_row, groups_of
+from mcdrop.bulk.identity import identity, run_name
+from mcdrop.bulk.output import RUN, Format, Output
+from mcdrop.bulk.work import Execute, in_process
+from mcdrop.errors import ExecutionError, InputError
+from mcdrop.execution import PredictOptions
+from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
+from mcdrop.prepared import Prepared
+from mcdrop.progress import track
+from mcdrop.sampler import MCDropout
+from mcdrop.sites import SiteTable
+from mcdrop.sources import Source, open_source
+from mcdrop.storage import Journal
+
+__all__ = ["Written", "predict_file"]
+
+_PROBE = 1024  # rows that the net is surveyed with, whatever the blocks: the same after every break
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `predict_file` has done.
+
+    Attributes:
+        path: The file of predictions.
+        rows: Rows of the inputs.
+        gaps: How many of them are without a prediction, since they hold NaN; None where all was done before.
+        resumed: How many had been predicted before this call.
+        passes: Passes of a row, at most.
+        seconds: Time that this call took.
+        sites: The audit of the net.
+    """
+
+    path: Path
+    rows: int
+    gaps: int | None
+    resumed: int
+    passes: int
+    seconds: float
+    sites: SiteTable
+
+
+def predict_file(
+    model: MCDropout[Any],
+    inputs: str | Path | Source,
+    out: str | Path,
+    *,
+    format: Format | None = None,
+    on_nan: OnNan = "error",
+    transform: Callable[[Any], Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    execute: Execute = in_process,
+    **options: Unpack[PredictOptions],
+) -> Written:
+    """Predict all rows of a file, which may be larger than memory, and write what is predicted to another.
+
+    Args:
+        model: The net, for one target.
+        inputs: A file or folder, as `mcdrop.sources.open_source` takes it, or what that returned.
+        out: The file of predictions: HDF5 in the layout of `save`, which `mcdrop.load` and ArviZ open, with the
+            measures and the number of each row; or a table.
+        format: "hdf5", "csv" or "parquet"; default: by the ending of `out`, HDF5 for all others.
+        on_nan: Rows that hold NaN: "error" names them and stops; "skip" leaves them out of the predictions; "keep"
+            keeps their places, with NaN as prediction.
+        transform: Done to the inputs of each block before the net sees them: takes an array, or a dict of them, and
+            returns what `MCDropout.predict` takes.
+        resume: Go on with a run that was interrupted, or begin it where nothing is there. Options, net and inputs must
+            be those it was begun with; `on_nan` may change, and the last one counts. A file of the same run that is
+            finished is left as it is.
+        overwrite: Replace an older file, and drop an unfinished run into it.
+        execute: Who predicts the blocks; `mcdrop.distributed` has others.
+        **options: How the passes run, as for `MCDropout.predict`. `batch_size` is also the number of rows that are
+            read and written at once; default: as many as use the machine well, by the net's shapes.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: If an option is not usable, a run cannot be resumed as it was begun, or `out` is the inputs.
+        DataError: If the inputs cannot be read, or hold NaN and that is an error; earlier blocks are kept.
+        OutputError: If there is a file already, or the disk is full; earlier blocks are kept.
+        NoDropoutError: If no dropout fires in the net.
+        NetError: If the net refuses the inputs, or its outputs are unusable.
+        ExecutionError: If a strategy that was asked for cannot run the net, or `execute` does not predict all blocks.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import torch
+        >>> import mcdrop
+        >>> net = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.Dropout(0.1), torch.nn.Linear(64, 1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/x.npy", np.zeros((5, 3), np.float32))
+        ...     done = mcdrop.predict_file(mcdrop.MCDropout(net), f"{folder}/x.npy", f"{folder}/y.h5", passes=50)
+        ...     mcdrop.load(done.path).mean.shape
+        (5, 1)
+    """
+    begun = time.monotonic()
+    check_choice("on_nan", on_nan, OnNan)
+    kind, progress = _kind(model), options.pop("progress", False)
+    output = Output(out, format, resume=resume, overwrite=overwrite)
+    if output.format != "hdf5" and options.get("keep_samples"):
+        raise InputError(
+            f"keep_samples must go with format='hdf5', got {output.format!r}: a table has one row per point"
+        )
+    with nullcontext(inputs) if isinstance(inputs, Source) else open_source(inputs) as source:
+        _refuse_inputs(output.path, source)
+        filler = None if on_nan == "error" else complete_row(source)
+        reader = Reader(source, on_nan, filler, transform)
+        prepared = model.prepare(reader.read(0, min(_PROBE, len(source))).x, **options)
+        size = int(options.get("batch_size") or prepared.block_rows)
+        about = identity(model.net, prepared.provenance, source, options, transform) | {"rows at once": size}
+        resumed, gaps = len(source), None
+        if not output.is_done(about):
+            with output.journal(about) as journal:
+                resumed = journal.rows
+                _predict_missing(prepared, reader, journal, execute, size, progress=progress)
+                attributes = prepared.provenance | {"inputs": source.describe(), RUN: run_name(about)}
+                gaps = output.assemble(journal, kind, attributes, source, on_nan=on_nan, progress=progress)
+                journal.remove()
+        return Written(
+            output.path, len(source), gaps, resumed, prepared.passes, time.monotonic() - begun, prepared.sites
+        )
+
+
+def _predict_missing(
+    prepared: Prepared[Any], reader: Reader, journal: Journal, execute: Execute, size: int, *, progress: bool | str
+) -> None:
+    """Predict the blocks that the journal lacks, and put each there as soon as it is done."""
+    for entry in journal.entries:
+        if reader.on_nan == "error" and entry.points < entry.size:  # rows were left out before
+            reader.read(entry.start, entry.stop)
+    total = len(reader.source)
+    done = {entry.start for entry in journal.entries}
+    missing = [range(first, min(first + size, total)) for first in range(0, total, size) if first not in done]
+    title = "Predicting"
+    with (
+        track(total, title, enabled=progress, unit="points", done=journal.rows, parts=prepared.passes) as advance,
+        ExitStack() as stack,
+    ):
+        found = execute(prepared, reader, missing, advance) if missing else iter(())
+        if isinstance(found, Generator):  # an error ends it here, and what it holds, not when it is forgotten
+            stack.callback(found.close)
+        for each in found:
+            journal.append(each.start, len(each.gaps), groups_of(each.prediction, each.start, each.gaps))
+            del each  # before the next one is predicted
+    if lost := journal.gaps(total):
+        raise ExecutionError(
+            f"all {total:,} rows must be predicted, got {journal.rows:,}, without rows {lost[0].start} to "
+            f"{lost[0].stop - 1}; go on with resume"
+        )
+
+
+def _refuse_inputs(out: Path, source: Source) -> None:
+    """Refuse to put predictions in the place of their inputs.
+
+    Raises:
+        InputError: If they should go there.
+    """
+    if out.resolve() == source.path.resolve():
+        raise InputError(f"out must be another file than the inputs, got {out} for both; choose another name")
+
+
+def _kind(model: MCDropout[Any]) -> str:
+    """Return the name of the class of a net's predictions.
+
+    Raises:
+        InputError: If it has several targets.
+    """
+    if isinstance(model.task, Mapping):
+        raise InputError(
+            f"a file holds the predictions of one target, got {list(model.task)}; wrap the net once for each, with "
+            "output=, and write a file for each: the same seed gives the same passes"
+        )
+    return (ClassificationPredictive if model.task == "classification" else RegressionPredictive).__name__

@@ -1,0 +1,116 @@
+"""What makes a run this run and no other, as plain data: its net, its inputs, its options, the versions it ran on."""
+
+import hashlib
+import inspect
+import json
+import platform
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from mcdrop.execution import PredictOptions, read_predict_options
+from mcdrop.sealed import checksum
+from mcdrop.sources import Source
+
+__all__ = ["differences", "identity", "run_name"]
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def identity(
+    net: Any,
+    provenance: Mapping[str, Any],
+    source: Source,
+    options: PredictOptions,
+    transform: Callable[..., Any] | None,
+) -> dict[str, Any]:
+    """Return what has to be the same for a run to be resumed with the same result.
+
+    Args:
+        net: The module or exported program.
+        provenance: What makes its predictions.
+        source: The inputs.
+        options: How the passes run; one that is left out is as good as its default.
+        transform: What is done to the inputs.
+    """
+    about = {
+        "net": {"weights": _weights(net), "structure": _structure(net), "device": _device(net)},
+        "prediction": dict(provenance),
+        "inputs": dict(source.about),
+        "options": {name: value for name, value in _known(options).items() if name not in provenance},
+        "transform": _transform(transform),
+        "versions": {
+            "mcdrop": version("mcdrop"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        },
+    }
+    return json.loads(json.dumps(about, default=str))  # type: ignore[no-any-return]
+
+
+def run_name(about: Mapping[str, Any]) -> str:
+    """Return a short name of a run: another one for any other net, inputs or options."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return which entries differ, such as "options.seed (was '0', is '1')"."""
+    found = []
+    for key in {**old, **new}:
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            found += [f"{key}.{inner}" for inner in differences(was, now)]
+        elif was != now:
+            short = all(len(str(value)) < 40 for value in (was, now))
+            found.append(f"{key} (was {was!r}, is {now!r})" if short else key)
+    return found
+
+
+def _known(options: PredictOptions) -> dict[str, Any]:
+    """Return what was asked for, defaults included, but for what changes no number."""
+    asked = read_predict_options(options)
+    running = asdict(asked.running)
+    del running["progress"]
+    if asked.stopping is not None:
+        running |= asdict(asked.stopping) | {"passes": "auto"}
+    return running | {"last_layer": asked.last_layer, "keep_samples": asked.keep_samples}
+
+
+def _weights(net: Any) -> str:
+    tensors = dict((*net.named_parameters(), *net.named_buffers()))
+    constants = getattr(net, "constants", None)  # of an exported program
+    if isinstance(constants, Mapping):
+        tensors |= {f"constant {name}": value for name, value in constants.items() if isinstance(value, torch.Tensor)}
+    return checksum({}, tensors)
+
+
+def _structure(net: Any) -> str:
+    """Return a checksum of how the net is built, as far as it tells."""
+    text = str(net.graph_module.code) if hasattr(net, "graph_module") else repr(net)
+    return hashlib.sha256(_ADDRESS.sub("", text).encode()).hexdigest()[:16]
+
+
+def _device(net: Any) -> str:
+    """Return the kinds of device that a net is on: each rounds in its own way."""
+    return ", ".join(sorted({tensor.device.type for tensor in (*net.parameters(), *net.buffers())}))
+
+
+def _transform(transform: Callable[..., Any] | None) -> str | None:
+    """Return the name of a transform and a checksum of its code, or of what it says of itself, as far as it tells."""
+    if transform is None:
+        return None
+    try:
+        text = inspect.getsource(transform)
+    except (OSError, TypeError):  # typed in, or no function
+        text = _ADDRESS.sub("", repr(transform))
+    kind = type(transform)
+    name = (
+        f"{getattr(transform, '__module__', kind.__module__)}:{getattr(transform, '__qualname__', kind.__qualname__)}"
+    )
+    return f"{name} ({hashlib.sha256(text.encode()).hexdigest()[:8]})"

@@ -1,0 +1,170 @@
+"""Where predictions go: a journal while the run goes on, one file in the end."""
+
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from mcdrop import storage
+from mcdrop.arguments import check_choice
+from mcdrop.bulk.blocks import OnNan, with_gaps
+from mcdrop.bulk.identity import differences, run_name
+from mcdrop.errors import DataError, DependencyError, InputError, OutputError
+from mcdrop.files import check_place
+from mcdrop.sources import Source
+from mcdrop.storage import POINT, Block, Entry, Journal, Labels
+from mcdrop.storage.places import as_path
+
+__all__ = ["Format", "Output"]
+
+Format = Literal["hdf5", "csv", "parquet"]
+"""How predictions are written."""
+
+_BY_ENDING: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+RUN = "run"  # the attribute that tells which run a file is of
+_ADVICE = "choose a writable folder with enough space"
+
+
+class Output:
+    """The file of a run, and the journal beside it.
+
+    Attributes:
+        path: The file.
+        format: How it is written.
+    """
+
+    def __init__(self, path: str | Path, format: Format | None, *, resume: bool, overwrite: bool) -> None:
+        """See that a run may write there, before any work.
+
+        Args:
+            path: The file.
+            format: How it is to be written; default: by its ending.
+            resume: Whether the run is to go on with an earlier one.
+            overwrite: Whether an earlier one may be given up.
+
+        Raises:
+            InputError: If the path or the format is none, or a run should both go on and begin anew.
+            DependencyError: If a package that writes it is not installed.
+            OutputError: If there is a file or an unfinished run, or none can be written.
+        """
+        self.path = as_path(path)
+        self.format = _BY_ENDING.get(self.path.suffix.lower(), "hdf5") if format is None else format
+        check_choice("format", self.format, Format)
+        if self.format == "parquet" and find_spec("pyarrow") is None:
+            raise DependencyError(
+                "format='parquet' needs pyarrow, which is not installed; pip install \"mcdrop[parquet]\", or write CSV"
+            )
+        if resume and overwrite:
+            raise InputError("resume goes on with a run and overwrite gives it up, got both; choose one")
+        self._resume, self._overwrite = resume, overwrite
+        check_place(self.path, advice=_ADVICE)
+        if resume or overwrite:
+            return
+        if self.journal_path.exists():
+            raise OutputError(
+                f"{self.path} must be free, got an unfinished run ({self.journal_path.name}); go on with it (resume, "
+                "or --resume), or begin anew (overwrite, or --overwrite)"
+            )
+        if self.path.exists():
+            raise OutputError(
+                f"{self.path} must be free, got a file that is there already; choose another name, or replace it "
+                "(overwrite, or --overwrite)"
+            )
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the blocks lie until all are there."""
+        return self.path.with_name(f"{self.path.name}.unfinished")
+
+    def is_done(self, about: Mapping[str, Any]) -> bool:
+        """Tell whether the run that should be resumed has come to its end.
+
+        Args:
+            about: What makes the run.
+
+        Raises:
+            OutputError: If the file that is there is of another run.
+        """
+        if not self._resume or self.journal_path.exists() or not self.path.exists():
+            return False
+        if _run_of(self.path, self.format) == run_name(about):
+            return True
+        got = "a file of another run or program" if self.format == "hdf5" else "a table, which does not tell its run"
+        raise OutputError(
+            f"{self.path} must be an unfinished run to be resumed, got {got}; choose another name, or replace it "
+            "(overwrite, or --overwrite)"
+        )
+
+    def journal(self, about: Mapping[str, Any]) -> Journal:
+        """Begin the journal of a run, or go on with it.
+
+        Raises:
+            InputError: If it is that of another run.
+        """
+        if not self._resume or not self.journal_path.exists():
+            return Journal.create(self.journal_path, about, overwrite=self._overwrite)
+        journal = Journal.resume(self.journal_path)
+        other = differences(journal.about, about)
+        if other:
+            journal.close()
+            raise InputError(
+                f"a run must be resumed as it was begun, got another {', '.join(other)}; repeat the first command, or "
+                "begin anew (overwrite, or --overwrite)"
+            )
+        return journal
+
+    def assemble(
+        self,
+        journal: Journal,
+        kind: str,
+        attributes: Mapping[str, Any],
+        source: Source,
+        *,
+        on_nan: OnNan,
+        progress: bool | str,
+    ) -> int:
+        """Make the file of a journal in which all blocks are; an older file is replaced once it is whole.
+
+        Args:
+            journal: The journal.
+            kind: Name of the class of the predictions.
+            attributes: Plain data about the run.
+            source: The inputs, for the names of their rows.
+            on_nan: Whether rows without a prediction keep their places.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            How many rows of the inputs are without a prediction.
+
+        Raises:
+            OutputError: If it cannot be written; the journal is as it was then.
+        """
+        predicted = sum(entry.points for entry in journal.entries)
+        is_whole = on_nan == "keep" or predicted == len(source)
+        blocks = [_whole(journal, entry) for entry in journal.entries] if is_whole else journal.blocks
+        names = cast(Labels, source.names) if is_whole and source.names(0, 1) is not None else None
+        if self.format == "hdf5":
+            labels = {POINT: names} if names else None
+            storage.write_blocks(self.path, kind, blocks, attributes, coords=labels, progress=progress)
+        else:
+            storage.write_table(self.path, blocks, format=self.format, labels=names, progress=progress)
+        return len(source) - predicted
+
+
+def _whole(journal: Journal, entry: Entry) -> Block:
+    """Return a block with a point for every row."""
+    read = partial(journal.read, entry)
+    if entry.points == entry.size:
+        return Block(entry.size, read)
+    return Block(entry.size, lambda: with_gaps(read(), range(entry.start, entry.stop)))
+
+
+def _run_of(path: Path, format: Format) -> str | None:
+    """Return the name of the run that wrote a file, as far as it tells: tables do not."""
+    if format != "hdf5":
+        return None
+    try:
+        return storage.read(path).attributes.get(RUN)
+    except DataError:
+        return None
