@@ -1,0 +1,326 @@
+"""Runs that are interrupted, at whatever moment, end with the bits of one that was not; other runs are refused."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mcdrop import InputError, MCDropout, OutputError, storage
+from mcdrop.bulk import in_process, predict_file
+from mcdrop.errors import DataError
+from mcdrop.storage import Journal
+from tests.bulk import made
+from tests.bulk.made import (
+    AUTO,
+    BLOCK,
+    ROWS,
+    X,
+    assert_bits,
+    journal_of,
+    nobody,
+    shuffled_twice,
+    stopping_after,
+    write_npy,
+)
+
+CALL = {"passes": 30, "batch_size": BLOCK}
+BLOCKS = -(-ROWS // BLOCK)
+RUNS = [
+    (made.regression, CALL, range(BLOCKS)),
+    (made.heteroscedastic, CALL | {"masks": "independent"}, [2, 5]),
+    (made.classification, CALL | {"keep_samples": True}, [1, 6]),
+    (made.dense, CALL, [3]),
+    (made.classification, CALL | AUTO, [4]),
+]
+
+
+@pytest.fixture
+def x(tmp_path):
+    return write_npy(tmp_path)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "y.h5"
+
+
+def interrupted(x, out, blocks=3, error=KeyboardInterrupt, model=made.regression, **options):
+    """Begin a run and break it off after so many blocks."""
+    with pytest.raises(error):
+        predict_file(model(), x, out, execute=stopping_after(blocks, error()), **(CALL | options))
+
+
+def uninterrupted(x, model=made.regression, **options):
+    path = x.with_name("whole.h5")
+    predict_file(model(), x, path, **(CALL | options))
+    return path
+
+
+@pytest.mark.parametrize(("model", "options", "breaks"), RUNS)
+def test_a_run_that_is_interrupted_after_any_block_ends_with_the_same_bits(x, out, model, options, breaks):
+    whole = uninterrupted(x, model, **options)
+    for blocks in breaks:
+        interrupted(x, out, blocks, model=model, **options)
+        assert not out.exists()
+        done = predict_file(model(), x, out, resume=True, **options)
+        assert (done.resumed, done.gaps) == (blocks * BLOCK, 0)
+        assert_bits(out, whole)
+        assert not journal_of(out).exists()
+        out.unlink()
+
+
+def test_a_run_may_be_interrupted_again_and_again(x, out):
+    whole = uninterrupted(x)
+    interrupted(x, out, 1)
+    for block in range(2, BLOCKS):
+        interrupted(x, out, 1, error=RuntimeError if block % 2 else KeyboardInterrupt, resume=True)
+    done = predict_file(made.regression(), x, out, resume=True, **CALL)
+    assert done.resumed == (BLOCKS - 1) * BLOCK
+    assert_bits(out, whole)
+
+
+def test_tables_are_the_same_byte_for_byte(x, tmp_path):
+    whole, out = tmp_path / "whole.csv", tmp_path / "y.csv"
+    predict_file(made.classification(), x, whole, **CALL)
+    for blocks in (0, 3):
+        interrupted(x, out, blocks, model=made.classification)
+        predict_file(made.classification(), x, out, resume=True, **CALL)
+        assert out.read_bytes() == whole.read_bytes()
+        out.unlink()
+
+
+def test_blocks_may_come_in_any_order_and_twice(x, out):
+    whole = uninterrupted(x)
+    predict_file(made.regression(), x, out, execute=shuffled_twice, **CALL)
+    assert_bits(out, whole)
+
+
+def test_blocks_out_of_order_are_resumed(x, out):
+    def broken(prepared, reader, missing, advance):
+        for count, done in enumerate(shuffled_twice(prepared, reader, missing, advance)):
+            if count == 7:
+                raise RuntimeError("a worker is gone")
+            yield done
+
+    with pytest.raises(RuntimeError, match="a worker is gone"):
+        predict_file(made.regression(), x, out, execute=broken, **CALL)
+    done = predict_file(made.regression(), x, out, resume=True, **CALL)
+    assert BLOCK * 3 < done.resumed <= BLOCK * 4  # 7 of 14; the last block is shorter
+    assert_bits(out, uninterrupted(x))
+
+
+@pytest.mark.parametrize(("step", "calls"), [("write_blocks", 0), ("Journal.read", 3), ("Journal.remove", 0)])
+def test_a_run_that_is_interrupted_at_its_end_predicts_nothing_again(x, out, monkeypatch, step, calls):
+    owner = Journal if "." in step else storage
+    count, real = [0], getattr(owner, step.split(".")[-1])
+
+    def interrupt(*args, **kwargs):
+        count[0] += 1
+        if count[0] > calls:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"mcdrop.storage.{step}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            predict_file(made.regression(), x, out, **CALL)
+    assert {path.name for path in x.parent.iterdir()} - {"y.h5"} == {"x.npy", "y.h5.unfinished"}
+    done = predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    assert done.resumed == ROWS
+    assert_bits(out, uninterrupted(x))
+
+
+def test_an_interrupt_while_a_block_is_written_loses_that_block_at_most(x, out, monkeypatch):
+    append, count = Journal._write, [0]
+
+    def torn(journal, *parts):
+        count[0] += 1
+        if count[0] == 4:
+            parts[0], journal._file.write(parts[0][:20])
+            raise KeyboardInterrupt
+        append(journal, *parts)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_write", torn)
+        with pytest.raises(KeyboardInterrupt):
+            predict_file(made.regression(), x, out, **CALL)
+    assert predict_file(made.regression(), x, out, resume=True, **CALL).resumed == 3 * BLOCK
+    assert_bits(out, uninterrupted(x))
+
+
+def test_where_nothing_is_there_a_resumed_run_begins(x, out):
+    done = predict_file(made.regression(), x, out, resume=True, **CALL)
+    assert done.resumed == 0
+    assert_bits(out, uninterrupted(x))
+
+
+def test_a_run_that_is_finished_is_left_as_it_is(x, out):
+    predict_file(made.regression(), x, out, **CALL)
+    before = out.stat()
+    done = predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    assert (done.rows, done.resumed, done.gaps) == (ROWS, ROWS, None)
+    assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert not journal_of(out).exists()
+
+
+def test_defaults_may_be_said_when_a_run_is_resumed(x, out):
+    interrupted(x, out, masks="shared")
+    again = CALL | {"seed": 0, "memory_limit": None, "progress": False, "keep_samples": False}
+    assert predict_file(made.regression(), x, out, resume=True, **again).resumed == 3 * BLOCK
+
+
+def other_weights():
+    return MCDropout(made.make_net(seed=2))
+
+
+def other_structure():
+    net = made.make_net()
+    net[1] = nn.Tanh()
+    return MCDropout(net)
+
+
+def other_buffer():
+    net = made.make_net()
+    net.register_buffer("scale", torch.ones(1))
+    return MCDropout(net)
+
+
+def halved(x):
+    return x / 2
+
+
+def doubled(x):
+    return x * 2
+
+
+OTHERS = [
+    ({"seed": 1}, r"prediction\.seed \(was 0, is 1\);"),
+    ({"passes": 50}, r"options\.passes \(was 30, is 50\);"),
+    ({"masks": "independent"}, r"prediction\.masks \(was 'shared', is 'independent'\)"),
+    ({"batch_size": 5}, r"options\.batch_size \(was 8, is 5\), rows at once \(was 8, is 5\);"),
+    ({"keep_samples": True}, r"options\.keep_samples \(was False, is True\);"),
+    ({"last_layer": "exact"}, r"prediction\.last_layer \(was None, is 'exact'\)"),
+    ({"execution": "loop"}, r"options\.execution \(was 'auto', is 'loop'\);"),
+    ({"dtype": torch.bfloat16}, r"prediction\.dtype \(was None, is 'torch\.bfloat16'\);"),
+    ({"transform": halved}, r"transform \(was None"),
+    ({"model": other_weights}, r"net\.weights;"),
+    ({"model": other_buffer}, r"net\.weights;"),
+    ({"model": other_structure}, r"net\.structure \("),
+    ({"model": made.heteroscedastic}, r"prediction\.task \(was 'regression', is 'heteroscedastic'\)"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), OTHERS)
+def test_another_run_is_refused_by_what_differs(x, out, change, message):
+    interrupted(x, out)
+    before = journal_of(out).read_bytes()
+    options = CALL | change
+    model = options.pop("model", made.regression)
+    with pytest.raises(InputError, match=f"must be resumed as it was begun, got another .*{message}"):
+        predict_file(model(), x, out, resume=True, **options)
+    assert journal_of(out).read_bytes() == before
+    assert predict_file(made.regression(), x, out, resume=True, **CALL).resumed == 3 * BLOCK  # the first one still can
+
+
+@pytest.mark.parametrize("other", [doubled, lambda x: x / 2, lambda x: x / 4, np.sign, nn.Identity(), None])
+def test_another_transform_is_refused(x, out, other):
+    interrupted(x, out, transform=halved)
+    with pytest.raises(InputError, match="got another transform"):
+        predict_file(made.regression(), x, out, resume=True, transform=other, **CALL)
+    assert predict_file(made.regression(), x, out, resume=True, transform=halved, **CALL).resumed == 3 * BLOCK
+
+
+def test_inputs_that_have_changed_are_refused(x, out):
+    interrupted(x, out)
+    before, state = journal_of(out).read_bytes(), x.stat()
+    write_npy(x.parent, X + 1)
+    os.utime(x, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    with pytest.raises(InputError, match=r"got another inputs\.mtime_ns \(was \d+, is \d+\);"):
+        predict_file(made.regression(), x, out, resume=True, **CALL)
+    write_npy(x.parent, X[:40])
+    with pytest.raises(InputError, match=r"inputs\.rows \(was 53, is 40\)"):
+        predict_file(made.regression(), x, out, resume=True, **CALL)
+    assert journal_of(out).read_bytes() == before
+
+
+def test_a_finished_file_of_another_run_is_no_run_to_resume(x, out):
+    predict_file(made.regression(), x, out, **CALL)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="must be an unfinished run to be resumed, got a file of another run"):
+        predict_file(made.regression(), x, out, resume=True, seed=1, **CALL)
+    made.regression().predict(X, passes=2).save(out.with_name("saved.h5"))
+    with pytest.raises(OutputError, match="got a file of another run or program"):
+        predict_file(made.regression(), x, out.with_name("saved.h5"), resume=True, **CALL)
+    assert out.read_bytes() == before
+
+
+def test_a_finished_table_does_not_tell_its_run(x, tmp_path):
+    predict_file(made.regression(), x, tmp_path / "y.csv", **CALL)
+    with pytest.raises(OutputError, match="got a table, which does not tell its run"):
+        predict_file(made.regression(), x, tmp_path / "y.csv", resume=True, **CALL)
+
+
+def test_an_output_that_exists_is_refused(x, out):
+    out.write_text("mine")
+    with pytest.raises(OutputError, match=r"must be free, got a file that is there already; .*overwrite"):
+        predict_file(made.regression(), x, out, execute=nobody, **CALL)
+    assert out.read_text() == "mine"
+
+
+def test_an_unfinished_run_is_not_given_up_unless_it_is_said(x, out):
+    interrupted(x, out)
+    before = journal_of(out).read_bytes()
+    with pytest.raises(OutputError, match=r"got an unfinished run \(y\.h5\.unfinished\); go on with it \(resume"):
+        predict_file(made.regression(), x, out, execute=nobody, **CALL)
+    assert journal_of(out).read_bytes() == before
+
+
+def test_overwrite_drops_an_unfinished_run_and_then_the_file(x, out):
+    predict_file(made.regression(), x, out, **(CALL | {"seed": 5}))
+    old = out.read_bytes()
+    interrupted(x, out, seed=6, overwrite=True)
+    assert out.read_bytes() == old  # until the new one is whole
+    done = predict_file(made.regression(), x, out, overwrite=True, **CALL)
+    assert done.resumed == 0
+    assert_bits(out, uninterrupted(x))
+    assert not journal_of(out).exists()
+
+
+def test_an_older_file_is_replaced_by_a_run_that_was_begun_so_and_resumed(x, out):
+    out.write_text("old")
+    interrupted(x, out, overwrite=True)
+    assert out.read_text() == "old"
+    predict_file(made.regression(), x, out, resume=True, **CALL)
+    assert_bits(out, uninterrupted(x))
+
+
+def test_to_resume_and_to_overwrite_do_not_go_together(x, out):
+    with pytest.raises(InputError, match="resume goes on with a run and overwrite gives it up, got both"):
+        predict_file(made.regression(), x, out, resume=True, overwrite=True)
+
+
+def test_what_is_no_journal_is_left_alone(x, out):
+    journal_of(out).write_text("not a journal at all")
+    for more in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(DataError, match="expected the journal of an unfinished run"):
+            predict_file(made.regression(), x, out, **more, **CALL)
+    assert journal_of(out).read_text() == "not a journal at all"
+
+
+def test_two_runs_into_one_output_at_once_are_refused(x, out):
+    refused = []
+
+    def meanwhile(prepared, reader, missing, advance):
+        for more in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(OutputError) as caught:
+                predict_file(made.regression(), x, out, execute=nobody, **more, **CALL)
+            refused.append(str(caught.value))
+        return in_process(prepared, reader, missing, advance)
+
+    predict_file(made.regression(), x, out, execute=meanwhile, **CALL)
+    assert "got an unfinished run" in refused[0]
+    assert all("must belong to one run at a time" in message for message in refused[1:]) and len(refused) == 3
+    assert_bits(out, uninterrupted(x))
+    assert sorted(path.name for path in out.parent.iterdir()) == ["whole.h5", "x.npy", "y.h5"]
