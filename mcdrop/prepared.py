@@ -24,6 +24,9 @@ __all__ = ["Partial", "Prepared"]
 
 Predictive = TypeVar("Predictive")
 
+_KEPT = 16
+"""Passes that are kept of as many rows as one pass takes at once; of more passes, fewer rows."""
+
 Advance = Callable[[int], None]
 """Is told how many more passes have run, each counted once per row."""
 
@@ -98,8 +101,12 @@ class Prepared(Generic[Predictive]):
 
     @property
     def block_rows(self) -> int:
-        """Rows worth predicting together, by the net's shapes alone: enough to use the machine, few enough to lose."""
-        return self._run.block_rows
+        """Rows worth predicting together, by the net's shapes alone: enough to use the machine, few enough to lose.
+
+        Fewer where all passes are kept, so that these take no more than a few hundred megabytes.
+        """
+        rows = self._run.block_rows
+        return max(1, min(rows, rows * _KEPT // self.passes)) if self._keep else rows
 
     @property
     def provenance(self) -> dict[str, Any]:

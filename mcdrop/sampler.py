@@ -53,6 +53,7 @@ from mcdrop.predictive import (
     reading_of,
 )
 from mcdrop.prepared import Prepared
+from mcdrop.programs import is_program
 from mcdrop.sites import SiteTable
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class MCDropout(Generic[Predictive]):
             InputError: If the net is no module, an option is not one of those above, or one of classification comes
                 with no such task.
         """
-        if not isinstance(net, nn.Module) and not _is_program(net):
+        if not isinstance(net, nn.Module) and not is_program(net):
             raise InputError(f"net must be a torch.nn.Module, got {type(net).__name__}; pass the trained network")
         check_output(output)
         check_task(task, output)
@@ -515,8 +516,3 @@ class MCDropout(Generic[Predictive]):
         return open_stream(
             x, device=floating.device, dtype=usual, kept=known, keywords=keywords_of(self.net), start=start
         )
-
-
-def _is_program(net: object) -> bool:
-    """Whether it is an exported program; `torch.export` takes long to import, and whoever has one has done so."""
-    return type(net).__name__ == "ExportedProgram" and hasattr(net, "module")

@@ -1,10 +1,15 @@
 """What readers copy runs: the examples with tiny settings, and the README's code."""
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import mcdrop
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = {"hugging_face": "transformers", "lightning_trainer": "lightning"}
@@ -38,13 +43,30 @@ def test_example_runs(name, options, tmp_path, monkeypatch, capsys):
     assert "out" not in options or (tmp_path / options["out"]).stat().st_size > 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/regularization.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/predict.md", "docs/regularization.md"])
 def test_code_in_pages_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     pattern = r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?"
     blocks = re.findall(pattern, (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert any(shown for _, shown in blocks)
+    assert blocks
     for code, shown in blocks:
         exec(compile(code, page, "exec"), {})
         printed = capsys.readouterr().out
         assert printed == shown or not shown
+
+
+def test_the_commands_of_the_readme_run_on_what_its_code_saves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, _, after = text.partition("<!-- command line -->\n```sh\n")
+    code = before.rpartition("```python\n")[2].partition("```")[0]
+    commands = after.partition("```")[0]
+    assert 3 <= len(commands.splitlines()) <= 10 and len(code.splitlines()) <= 10
+    exec(compile(code, "README.md", "exec"), {})
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shell = ["bash", "-euo", "pipefail", "-c", commands]
+    done = subprocess.run(shell, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Written to predictions.h5" in done.stdout and "complete already" in done.stdout and "RMSE" in done.stdout
+    assert {"predictions.csv", "predictions_measures.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert len(mcdrop.load("predictions.h5")) == 1000

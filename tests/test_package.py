@@ -52,7 +52,7 @@ LAYERS = [
     {"errors"},  # anyone may raise them
     {"alerts", "progress", "arguments", "rng", "files"},
     {"strata", "sealed"},
-    {"fused", "masks"},  # below the rest of their line: `sites` stands on both
+    {"fused", "masks", "programs"},  # below the rest of their line: `sites` stands on both
     {
         "sites",
         "moments",

@@ -131,8 +131,10 @@ def predict_file(
             with output.journal(about) as journal:
                 resumed = journal.rows
                 _predict_missing(prepared, reader, journal, execute, size, progress=progress)
-                attributes = prepared.provenance | {"inputs": source.describe(), RUN: run_name(about)}
-                gaps = output.assemble(journal, kind, attributes, source, on_nan=on_nan, progress=progress)
+                said = {"inputs": source.describe(), "input_rows": len(source), RUN: run_name(about)}
+                gaps = output.assemble(
+                    journal, kind, prepared.provenance | said, source, on_nan=on_nan, progress=progress
+                )
                 journal.remove()
         return Written(
             output.path, len(source), gaps, resumed, prepared.passes, time.monotonic() - begun, prepared.sites

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from mcdrop.execution import PredictOptions, read_predict_options
-from mcdrop.sealed import checksum
+from mcdrop.models import fingerprint
+from mcdrop.programs import state_of
 from mcdrop.sources import Source
 
 __all__ = ["differences", "identity", "run_name"]
@@ -39,7 +40,7 @@ def identity(
         transform: What is done to the inputs.
     """
     about = {
-        "net": {"weights": _weights(net), "structure": _structure(net), "device": _device(net)},
+        "net": fingerprint(net) | {"device": _device(net)},
         "prediction": dict(provenance),
         "inputs": dict(source.about),
         "options": {name: value for name, value in _known(options).items() if name not in provenance},
@@ -82,23 +83,9 @@ def _known(options: PredictOptions) -> dict[str, Any]:
     return running | {"last_layer": asked.last_layer, "keep_samples": asked.keep_samples}
 
 
-def _weights(net: Any) -> str:
-    tensors = dict((*net.named_parameters(), *net.named_buffers()))
-    constants = getattr(net, "constants", None)  # of an exported program
-    if isinstance(constants, Mapping):
-        tensors |= {f"constant {name}": value for name, value in constants.items() if isinstance(value, torch.Tensor)}
-    return checksum({}, tensors)
-
-
-def _structure(net: Any) -> str:
-    """Return a checksum of how the net is built, as far as it tells."""
-    text = str(net.graph_module.code) if hasattr(net, "graph_module") else repr(net)
-    return hashlib.sha256(_ADDRESS.sub("", text).encode()).hexdigest()[:16]
-
-
 def _device(net: Any) -> str:
     """Return the kinds of device that a net is on: each rounds in its own way."""
-    return ", ".join(sorted({tensor.device.type for tensor in (*net.parameters(), *net.buffers())}))
+    return ", ".join(sorted({tensor.device.type for tensor in state_of(net).values()}))
 
 
 def _transform(transform: Callable[..., Any] | None) -> str | None:

@@ -10,6 +10,7 @@ from torch.utils._pytree import keystr, tree_leaves, tree_leaves_with_path
 
 from mcdrop.errors import InputError, NetError
 from mcdrop.execution.plan import Twin
+from mcdrop.programs import is_program
 
 __all__ = ["every_module", "make_twin", "own_parameters", "structural_twin"]
 
@@ -39,7 +40,7 @@ def make_twin(net: Any, choose: Callable[[Any], Tensor]) -> Twin:
     within = {_WRAPPERS[type(module).__name__][1] for module in modules if type(module).__name__ in _WRAPPERS}
     if any(module._compiled_call_impl is not None for module in modules):
         within.add(_WRAPPERS["OptimizedModule"][1])
-    if not _is_exported(net) and any(isinstance(module, torch.fx.GraphModule) for module in modules):
+    if not is_program(net) and any(isinstance(module, torch.fx.GraphModule) for module in modules):
         within.add("traced by torch.fx: rates that eval mode hid when it was traced are lost")
     return Twin(structural_twin(net), choose, tuple(dict.fromkeys((*notes, *sorted(within)))))
 
@@ -63,7 +64,7 @@ def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
         NetError: If it holds something that cannot be copied.
     """
     original, _ = _unwrapped(net)
-    if _is_exported(net):  # its module was made for this call, from the program's own tensors
+    if is_program(net):  # its module was made for this call, from the program's own tensors
         return _with_own_buffers(original)
     memo: dict[int, Any] = {}
     modules = list(every_module(original).values())
@@ -133,10 +134,6 @@ def every_module(net: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
-def _is_exported(net: Any) -> bool:
-    return type(net).__name__ == "ExportedProgram" and hasattr(net, "module")
-
-
 def _with_own_buffers(program: nn.Module) -> nn.Module:
     for module in program.modules():
         for name, buffer in module._buffers.items():
@@ -148,7 +145,7 @@ def _with_own_buffers(program: nn.Module) -> nn.Module:
 def _unwrapped(net: Any) -> tuple[nn.Module, tuple[str, ...]]:
     """Take off what is around a net, and say what that was."""
     notes: list[str] = []
-    if _is_exported(net):
+    if is_program(net):
         net = net.module()
         notes.append("exported program: rates that eval mode hid when it was exported, as attention does, are lost")
     if not isinstance(net, nn.Module):

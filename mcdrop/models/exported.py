@@ -19,8 +19,9 @@ import torch
 from mcdrop.errors import DataError, DependencyError
 from mcdrop.models.archives import PROGRAM, VERSION, check_records, read_records, rebuilt
 from mcdrop.models.graphs import checked_program, fixed_rows, missing_operators
-from mcdrop.models.model import Model, fingerprint, program_of, tensors_of_program
+from mcdrop.models.model import Model, fingerprint
 from mcdrop.models.refusal import Refused
+from mcdrop.programs import moved_program
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -78,9 +79,9 @@ def open_export(path: Path, *, device: str) -> Model:
             f"{path} must be a whole archive of torch.export, got one that cannot be read ({_in_one_line(error)}); "
             "export the net again"
         ) from error
-    loaded = program_of(_loaded(path, archive, program), device)
+    loaded = moved_program(_loaded(path, archive, program), device)
     code = json.dumps(program, sort_keys=True)
-    about = fingerprint("export", str(path), tensors_of_program(loaded), code)
+    about = {"kind": "export", "name": str(path)} | fingerprint(loaded, code)
     return Model(loaded, "export", None, rows, about)
 
 

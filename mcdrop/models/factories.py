@@ -8,8 +8,9 @@ from torch import nn
 
 from mcdrop.errors import InputError
 from mcdrop.models.code import failed, named_code
-from mcdrop.models.model import Model, fingerprint, is_program, program_of, tensors_of_program
-from mcdrop.weights import load_weights, tensors_of
+from mcdrop.models.model import Model, fingerprint
+from mcdrop.programs import is_program, moved_program
+from mcdrop.weights import load_weights
 
 __all__ = ["open_factory"]
 
@@ -36,18 +37,18 @@ def open_factory(name: str, *, weights: str | Path | None, device: str) -> Model
     """
     with named_code(name) as held:
         net = _called(held, name)
+    about = {"kind": "factory", "name": name}
     if is_program(net):
         if weights is not None:
             raise InputError(
                 f"weights go with a module, got {weights} beside {name}, which returns an exported program"
             )
-        loaded = program_of(net, device)
-        about = fingerprint("factory", name, tensors_of_program(loaded), str(loaded.graph))
-        return Model(loaded, "factory", None, None, about)
+        loaded = moved_program(net, device)
+        return Model(loaded, "factory", None, None, about | fingerprint(loaded))
     if weights is not None:
         load_weights(net, weights)
     net = net.to(device).eval()
-    return Model(net, "factory", None, None, fingerprint("factory", name, tensors_of(net), repr(net)))
+    return Model(net, "factory", None, None, about | fingerprint(net))
 
 
 def _called(held: Any, name: str) -> Any:

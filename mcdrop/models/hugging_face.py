@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from mcdrop.errors import DataError, DependencyError, McdropError
 from mcdrop.models.model import Model, fingerprint
-from mcdrop.weights import tensors_of
 
 __all__ = ["open_folder"]
 
@@ -48,7 +47,7 @@ def open_folder(folder: Path, *, device: str) -> Model:
             f"for it is not fetched; install the version that has it, or {_ADVICE}"
         )
     net = _loaded(folder, kind, safe=safe).to(device).eval()
-    about = fingerprint("hugging_face", str(folder), tensors_of(net), f"{config}\n{net!r}")
+    about = {"kind": "hugging_face", "name": str(folder)} | fingerprint(net, f"{config}\n{net!r}")
     return Model(net, "hugging_face", _task_of(net), None, about)
 
 

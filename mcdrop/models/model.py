@@ -2,18 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
+from mcdrop.programs import is_program, state_of
 from mcdrop.sealed import checksum
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-__all__ = ["Kind", "Model", "fingerprint", "is_program", "program_of", "tensors_of_program"]
+__all__ = ["Kind", "Model", "fingerprint"]
 
 Kind = Literal["export", "factory", "hugging_face"]
 """The forms in which a trained net can be named."""
@@ -51,39 +51,16 @@ class Model:
         return f"{self.about['name']}: {_KINDS[self.kind]} with {numbers:,} parameters{told}{fixed}"
 
 
-def fingerprint(kind: Kind, name: str, tensors: Mapping[str, Tensor], code: str) -> dict[str, Any]:
-    """Return what identifies a net: the same for the same name, numbers and code, wherever it runs.
+def fingerprint(net: Any, code: str | None = None) -> dict[str, str]:
+    """Return what identifies a net: the same for the same numbers and code, wherever it runs.
 
     Args:
-        kind: In which form it was named.
-        name: What the user named.
-        tensors: Its parameters, buffers and constants by name.
-        code: A text that says what the net computes; addresses in memory are left out of it.
+        net: The module or exported program.
+        code: A text that says what the net computes. Default: the graph of a program, a module as it prints itself.
+
+    Returns:
+        "sha256", over all of its tensors, and "code", the SHA-256 of the text without addresses in memory.
     """
-    text = _ADDRESS.sub("", code)
-    return {
-        "kind": kind,
-        "name": name,
-        "sha256": checksum({}, tensors),
-        "code": hashlib.sha256(text.encode()).hexdigest(),
-    }
-
-
-def is_program(net: Any) -> bool:
-    """Tell a program of `torch.export`, without importing that."""
-    return type(net).__name__ == "ExportedProgram" and hasattr(net, "module")
-
-
-def tensors_of_program(program: "ExportedProgram") -> dict[str, Tensor]:
-    """Return all tensors that a program holds, by name."""
-    held = {**program.constants, **program.state_dict}
-    return {name: value for name, value in held.items() if isinstance(value, Tensor)}
-
-
-def program_of(program: "ExportedProgram", device: str) -> "ExportedProgram":
-    """Return a program on a device; one that is there already is left as it is."""
-    if device == "cpu" and all(tensor.device.type == "cpu" for tensor in tensors_of_program(program).values()):
-        return program
-    from torch.export.passes import move_to_device_pass
-
-    return move_to_device_pass(program, device)
+    text = code if code is not None else str(net.graph) if is_program(net) else repr(net)
+    digest = hashlib.sha256(_ADDRESS.sub("", text).encode())
+    return {"sha256": checksum({}, state_of(net)), "code": digest.hexdigest()}

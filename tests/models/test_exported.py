@@ -12,7 +12,7 @@ from torch import nn
 from mcdrop import MCDropout
 from mcdrop.errors import DataError, NetError, NoDropoutError
 from mcdrop.models import open_model
-from mcdrop.models.model import program_of, tensors_of_program
+from mcdrop.programs import moved_program, state_of
 
 from .made import PROGRAM, ROWS, Even, Net, Pair, built, edited, records_of, save_export, write_records
 
@@ -146,8 +146,8 @@ def test_a_program_of_another_device_is_read_on_this_one(export, tmp_path):
 
 def test_moving_a_program_takes_all_of_it_along(export):
     """The meta device stands in for one that is not here."""
-    program = program_of(open_model(str(export)).net, "meta")
-    held = tensors_of_program(program)
+    program = moved_program(open_model(str(export)).net, "meta")
+    held = state_of(program)
     assert {"first.weight", "norm.running_mean", "scale"} <= held.keys()
     assert {tensor.device.type for tensor in held.values()} == {"meta"}
     assert program.module()(torch.ones(4, 3, device="meta")).device.type == "meta"
