@@ -79,6 +79,7 @@ def test_the_file_says_where_it_comes_from_and_loads_as_a_prediction(tmp_path, o
     run = told.pop("run")
     assert len(run) == 16 and int(run, 16) >= 0
     assert told.pop("inputs") == "x.npy, 53 rows of (3,) float32"
+    assert told.pop("input_rows") == 53
     assert told == pred.provenance
     loaded = mcdrop.load(out)
     assert isinstance(loaded, RegressionPredictive)

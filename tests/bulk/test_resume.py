@@ -205,9 +205,9 @@ OTHERS = [
     ({"execution": "loop"}, r"options\.execution \(was 'auto', is 'loop'\);"),
     ({"dtype": torch.bfloat16}, r"prediction\.dtype \(was None, is 'torch\.bfloat16'\);"),
     ({"transform": halved}, r"transform \(was None"),
-    ({"model": other_weights}, r"net\.weights;"),
-    ({"model": other_buffer}, r"net\.weights;"),
-    ({"model": other_structure}, r"net\.structure \("),
+    ({"model": other_weights}, r"net\.sha256;"),
+    ({"model": other_buffer}, r"net\.sha256;"),
+    ({"model": other_structure}, r"net\.code"),
     ({"model": made.heteroscedastic}, r"prediction\.task \(was 'regression', is 'heteroscedastic'\)"),
 ]
 
