@@ -217,7 +217,7 @@ def predict(
             **{name: value for name, value in stopping.items() if value is not None},
         )
     if not quiet:
-        for line in (*net.lines, f"inputs: {source.describe()}", *_report(done)):
+        for line in (*net.lines, f"inputs: {source.describe()}", *_report(done, number)):
             typer.echo(line)
 
 
@@ -273,10 +273,11 @@ def _on_ray(address: str | None, workers: int | None, cpus: int, gpus: float, sp
     return OnRay(Pool(address=address, workers=workers, cpus=cpus, gpus=gpus), split)  # type: ignore[arg-type]
 
 
-def _report(done: Any) -> list[str]:
+def _report(done: Any, passes: Any) -> list[str]:
     """Say what was done."""
+    most = " at most" if passes == "auto" else ""
     live = len(done.sites.live)
-    lines = [f"passes: {done.passes:,} at most, {live} dropout site{'s' * (live != 1)} live"]
+    lines = [f"passes: {done.passes:,}{most}, {live} dropout site{'s' * (live != 1)} live"]
     if done.resumed == done.rows:
         return [*lines, f"{done.path} was complete already"]
     rows = done.rows - done.resumed

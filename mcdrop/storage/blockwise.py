@@ -67,7 +67,7 @@ def write_blocks(
 
     def fill_in(file: Any) -> None:
         fill(file, whole.constants)
-        with track(whole.points, "writing points", enabled=progress) as advance:
+        with track(whole.points, "Writing", enabled=progress) as advance:
             for start, stop, groups in whole.parts():
                 fill(file, groups, start)
                 del groups  # before the next one is read

@@ -99,7 +99,7 @@ def _write(
     progress: bool | str,
 ) -> None:
     """Write a table into an open file, block by block."""
-    with opened as add, track(whole.points, "writing points", enabled=progress) as advance:
+    with opened as add, track(whole.points, "Writing", enabled=progress) as advance:
         add(_nothing(whole, columns, labels))
         for start, stop, groups in whole.parts():
             own = rows_of(groups) if labels is None else labels(start, stop)
