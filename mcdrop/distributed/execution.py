@@ -1,0 +1,196 @@
+"""Blocks predicted by a pool of Ray actors, each of which holds the net."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcdrop.bulk import Done, Reader
+from mcdrop.distributed.packing import pack
+from mcdrop.distributed.session import Crew, Pool, connected, import_ray
+from mcdrop.distributed.splitting import Item, Split, cut
+from mcdrop.distributed.stored import StoredRows
+from mcdrop.distributed.worker import ItemWorker, opened
+from mcdrop.errors import ClusterError
+from mcdrop.prepared import Partial, Prepared
+from mcdrop.progress import Advance
+
+__all__ = ["OnRay", "quiet", "run_items", "telling", "work"]
+
+_BLOCKS = 1000  # of Ray's own, at most, for the items of a run: each costs Ray some milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class OnRay:
+    """Predicts the blocks of `mcdrop.predict_file` on Ray: pass it as `execute`.
+
+    Workers read their rows themselves: the file has to be at the same path on every machine.
+
+    Attributes:
+        pool: The workers.
+        split: What they share: the points, or the passes of each block, too.
+
+    Example:
+        >>> execute = OnRay(Pool(workers=2))
+        >>> mcdrop.predict_file(model, "x.h5::x", "predictions.h5", execute=execute)  # doctest: +SKIP
+    """
+
+    pool: Pool = field(default_factory=Pool)
+    split: Split = "auto"
+
+    def __call__(
+        self, prepared: Prepared[Any], reader: Reader, blocks: Sequence[range], advance: Advance
+    ) -> Iterator[Done]:
+        """Predict blocks, in any order.
+
+        Raises:
+            ClusterError: If the cluster cannot be reached, or has no room.
+            DependencyError: If Ray is not installed.
+            ExecutionError: If the net cannot go to other processes.
+            McdropError: What is raised by a worker.
+        """
+        if not blocks:
+            return
+        with connected(self.pool) as crew, quiet():
+            items = cut(prepared, blocks, workers=crew.workers, split=self.split)
+            yield from run_items(prepared, reader, items, self.pool, crew, advance, ordered=False)
+
+
+def run_items(
+    prepared: Prepared[Any],
+    reader: Reader | StoredRows,
+    items: Sequence[Item],
+    pool: Pool,
+    crew: Crew,
+    advance: Advance,
+    *,
+    ordered: bool,
+) -> Iterator[Done]:
+    """Have the items of a run done, and put the passes of each block together.
+
+    Args:
+        prepared: The passes.
+        reader: Reads the rows, in each worker.
+        items: What is to be done.
+        pool: What each worker has.
+        crew: How many there are.
+        advance: Is told how many more passes have run, times their rows.
+        ordered: Whether what is found waits in Ray's store until its turn comes.
+
+    Yields:
+        Each block once, predicted, when all of its passes are in.
+    """
+    ray = import_ray()
+    table = [
+        {"start": item.rows.start, "stop": item.rows.stop, "first": item.passes.start, "last": item.passes.stop}
+        for item in items
+    ]
+    with telling():
+        dataset = ray.data.from_items(table, override_num_blocks=min(len(table), _BLOCKS))
+    dataset.context.execution_options.preserve_order = ordered
+    dataset.context.enable_progress_bars = False
+    refs = reader.blocks if isinstance(reader, StoredRows) else []
+    workers = min(crew.workers, len(items))
+    parts: dict[int, dict[int, Partial]] = {}
+    finished: set[int] = set()
+    for done in work(dataset, ItemWorker, pack(prepared, reader), pool, workers, batch_size=1, refs=refs):
+        made = done.prediction
+        if done.start in finished:  # what a worker had in hand when it died may come twice
+            continue
+        if isinstance(made, Partial):
+            known = parts.setdefault(done.start, {})
+            if made.passes.start not in known:
+                known[made.passes.start] = made
+                advance(len(done.gaps) * len(made.passes))
+            if sum(len(part.passes) for part in known.values()) < prepared.passes:
+                continue
+            made = prepared.finish(list(parts.pop(done.start).values()))
+        else:
+            advance(len(done.gaps) * prepared.passes)
+        finished.add(done.start)
+        yield Done(done.start, done.gaps, made)
+
+
+def work(
+    dataset: Any,
+    worker: type,
+    packed: bytes,
+    pool: Pool,
+    workers: int,
+    *,
+    batch_size: int,
+    refs: Sequence[Any] = (),
+) -> Iterator[Done]:
+    """Have the rows of a data set worked on by a pool, which is gone when this ends.
+
+    Args:
+        dataset: The Ray data set.
+        worker: What each process runs.
+        packed: The net.
+        pool: What each worker has.
+        workers: How many there are.
+        batch_size: Rows at once.
+        refs: References that go with the net.
+
+    Yields:
+        What they find.
+
+    Raises:
+        ClusterError: If a worker cannot be started, or Ray fails.
+        McdropError: What was raised in one.
+    """
+    ray = import_ray()
+    with telling():
+        store = [ray.put((packed, list(refs)))]
+        made = dataset.map_batches(
+            worker,
+            fn_constructor_args=(store, pool.cpus, "cuda" if pool.gpus else None),
+            batch_size=batch_size,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus or None,
+        )
+        rows = iter(made.iter_rows())
+        try:
+            for row in rows:
+                yield opened(row["made"])
+        finally:
+            rows.close()
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Turn Ray's errors into one that says what to do.
+
+    Raises:
+        ClusterError: If there is one.
+    """
+    ray = import_ray()
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        told = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ClusterError(
+            f"expected Ray to read the data set and run its workers, got {type(error).__name__} "
+            f"({told[-1][:300] if told else 'no reason'}); see that every machine can read the inputs and has mcdrop "
+            "and torch installed, and Ray's logs"
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Ray Data from telling on standard error what it does, while the block runs; errors go on."""
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    handlers = [each for each in logging.getLogger("ray.data").handlers if isinstance(each, logging.StreamHandler)]
+    for handler in handlers:
+        handler.addFilter(is_error)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_error)

@@ -1,0 +1,159 @@
+"""Data sets on Ray: the same as in one process, however they are cut, read and shared, and whoever dies."""
+
+import time
+
+import numpy as np
+import pytest
+
+from mcdrop import ClusterError, DataError, InputError, MCDropout
+from mcdrop.distributed import datasets, predict, stream
+from mcdrop.predictive import joined
+from tests.distributed.made import (
+    ROWS,
+    Failing,
+    Killed,
+    Unpacked,
+    X,
+    assert_equal,
+    classification,
+    columns,
+    heteroscedastic,
+    make_net,
+    two_heads,
+    uneven,
+)
+
+ABC = ["a", "b", "c"]
+
+
+def wait_for_cpus(ray, seconds=20):
+    """Wait until no worker holds a CPU."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if ray.available_resources().get("CPU", 0) == 3:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_rows_stream_through_two_workers_in_order_and_the_users_settings_stay(cluster):
+    dataset = uneven(cluster)
+    before = dataset.context.copy(), cluster.data.DataContext.get_current().copy()
+    dataset.context.enable_progress_bars = before[0].enable_progress_bars = True
+    model = classification()
+    blocks = list(stream(model, dataset, columns=ABC, workers=2, passes=50, seed=2, batch_size=13, split="points"))
+    assert len(blocks) > 8 and max(map(len, blocks)) <= 13
+    assert_equal(joined(blocks), model.predict(X, passes=50, seed=2))
+    assert datasets._own(dataset).context.execution_options.preserve_order  # chance may keep it, too
+    after = dataset.context, cluster.data.DataContext.get_current()
+    for one, other in zip(before, after, strict=True):
+        assert one.execution_options.preserve_order == other.execution_options.preserve_order
+        assert one.enable_progress_bars == other.enable_progress_bars
+
+
+def test_one_block_of_a_parquet_file_keeps_all_workers_busy(cluster, tmp_path):
+    import pandas as pd
+
+    pd.DataFrame(columns()).to_parquet(tmp_path / "rows.parquet")
+    dataset = cluster.data.read_parquet(str(tmp_path / "rows.parquet"))
+    made = predict(make_net(), dataset, columns=["c", "a", "b"], workers=2, passes=50, batch_size=12)
+    assert_equal(made, MCDropout(make_net()).predict(X[:, [2, 0, 1]], passes=50))
+
+
+def test_rows_with_masks_of_their_own_have_those_of_their_numbers(cluster):
+    model = heteroscedastic()
+    options = {"passes": 50, "seed": 5, "masks": "independent"}
+    made = predict(model, uneven(cluster), columns=ABC, workers=2, batch_size=64, **options)
+    assert_equal(made, model.predict(X, **options))
+
+
+def test_passes_are_split_over_workers_for_several_targets_of_inputs_by_name(cluster):
+    arrays = {"left": X[:, :2], "right": X[:, 2]}
+    dataset = cluster.data.from_numpy(X).map_batches(
+        lambda batch: {"left": batch["data"][:, :2], "right": batch["data"][:, 2]}
+    )
+    made = predict(two_heads(), dataset, workers=2, split="passes", passes=110, batch_size=100)
+    assert_equal(made, two_heads().predict(arrays, passes=110))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"passes": "auto", "tolerance": 0.2},
+        {"passes": 50, "keep_samples": True},
+        {"passes": 50, "last_layer": "exact"},
+    ],
+    ids=lambda options: next(reversed(options)),
+)
+def test_few_rows_with_every_option_by_one_worker(cluster, options):
+    made = predict(make_net(), cluster.data.from_numpy(X), workers=1, **options)
+    assert_equal(made, MCDropout(make_net()).predict(X, **options))
+
+
+def test_workers_may_take_all_cpus(cluster):
+    made = predict(make_net(), uneven(cluster), columns=ABC, workers=1, cpus_per_worker=3, passes=50, batch_size=10)
+    assert_equal(made, MCDropout(make_net()).predict(X, passes=50))
+
+
+def test_a_worker_that_is_killed_is_made_up_for(cluster, tmp_path):
+    net = Killed(10, str(tmp_path / "killed"))
+    x = X[:200]
+    expected = MCDropout(net).predict(x, passes=50, batch_size=10, execution="loop")
+    made = predict(net, cluster.data.from_numpy(x), workers=2, passes=50, batch_size=10, execution="loop")
+    assert (tmp_path / "killed").exists()
+    assert_equal(made, expected)
+
+
+def test_what_workers_warn_of_is_told(cluster):
+    with pytest.warns(UserWarning, match="20 of 20 points should have a Monte Carlo error within"):
+        predict(make_net(), cluster.data.from_numpy(X[:20]), workers=1, passes="auto", tolerance=1e-4, max_passes=200)
+
+
+def test_errors_of_the_net_in_workers_come_back_at_once(cluster):
+    with pytest.raises(Exception, match="no more") as caught:
+        predict(Failing(10), cluster.data.from_numpy(X), workers=1, passes=50, batch_size=10, execution="loop")
+    assert not isinstance(caught.value, ClusterError)
+    with pytest.raises(ImportError, match="only_there"):
+        predict(Unpacked(10), cluster.data.from_numpy(X), workers=1, passes=50, batch_size=10)
+    assert wait_for_cpus(cluster)
+
+
+@pytest.mark.parametrize("masks", ["shared", "independent"])
+def test_rows_that_hold_nan_are_named(cluster, masks):
+    x = np.tile(X, (6, 1))
+    x[[1200, 1203], 1] = np.nan  # beyond the rows that the net is surveyed with
+    with pytest.raises(DataError, match=r"NaN, got it in rows 1,200, 1,203 \(counted from 0\).*dataset.filter"):
+        predict(make_net(), cluster.data.from_numpy(x), workers=1, passes=25, batch_size=250, masks=masks)
+
+
+def test_a_stream_that_is_left_leaves_no_workers(cluster):
+    blocks = stream(make_net(), uneven(cluster), columns=ABC, workers=2, passes=50, batch_size=10)
+    assert len(next(blocks)) <= 10
+    blocks.close()
+    assert wait_for_cpus(cluster)
+    assert cluster.is_initialized()
+
+
+def test_refuses_what_it_cannot_use_before_workers_start(cluster):
+    dataset = cluster.data.from_numpy(X)
+    for wrong, message in [
+        ({"columns": ["z"]}, "some of the data set's, data, got z"),
+        ({"columns": "data"}, "columns must be different names"),
+        ({"split": "rows"}, "split"),
+        ({"workers": 0}, "workers"),
+        ({"passes": 50, "last_layer": "exact", "split": "passes"}, "split='passes' needs"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            predict(make_net(), dataset, **wrong)
+    with pytest.raises(InputError, match="task must be that of the MCDropout, 'classification'"):
+        predict(classification(), dataset, task="regression")
+    with pytest.raises(InputError, match=r"must be a ray\.data\.Dataset, got ndarray"):
+        predict(make_net(), X)
+    with pytest.raises(InputError, match="dataset must hold rows, got none"):
+        predict(make_net(), dataset.filter(lambda row: False))
+    with pytest.raises(DataError, match=r"in row 2 \(counted from 0\)"):
+        predict(make_net(), cluster.data.from_numpy(np.where(np.arange(ROWS)[:, None] == 2, np.nan, X)))
+    with pytest.raises(ClusterError, match="expected Ray to read the data set"):
+        predict(make_net(), dataset.map_batches(lambda batch: 1 / 0))
+    with pytest.raises(ClusterError, match="room for 4 worker"):
+        predict(make_net(), dataset, workers=4)

@@ -1,0 +1,171 @@
+"""Files on Ray: the same file as in one process, whoever is killed, and nothing left running."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import mcdrop
+from mcdrop import ClusterError, DataError, InputError, MCDropout, predict_file
+from mcdrop.distributed import OnRay, Pool
+from tests.distributed.made import Killed, X, assert_equal, make_net
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {"passes": 50, "seed": 3, "batch_size": 20}
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+
+import numpy as np
+import ray
+import torch
+
+import mcdrop
+from mcdrop.distributed import OnRay, Pool
+from tests.distributed.made import assert_equal, make_net
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = make_net()
+
+    def forward(self, x):
+        return twice(self.body(x))
+
+
+def twice(y):
+    return 2 * y
+
+
+def children():
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(place.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(place.parent.name)
+        except OSError:
+            pass
+    return found
+
+
+def broken_off(prepared, reader, blocks, advance):
+    for number, done in enumerate(OnRay(Pool(workers=1))(prepared, reader, blocks, advance)):
+        yield done
+        if number == 1:
+            (folder / "processes").write_text(" ".join(children()))
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder, how = Path(sys.argv[1]), sys.argv[2]
+    options = dict(passes=50, seed=3, batch_size=20)
+    if how == "kill":
+        model = mcdrop.MCDropout(make_net())
+        mcdrop.predict_file(model, folder / "x.npy", folder / "y.h5", execute=broken_off, **options)
+    model = mcdrop.MCDropout(Net())
+    mcdrop.predict_file(model, folder / "x.npy", folder / "y.h5", execute=OnRay(Pool(workers=2)), **options)
+    assert not ray.is_initialized()
+    assert_equal(mcdrop.load(folder / "y.h5"), model.predict(np.load(folder / "x.npy"), passes=50, seed=3))
+    options["batch_size"] = 1
+    try:
+        mcdrop.predict_file(model, folder / "x.npy", folder / "z.h5", execute=broken_off, **options)
+    except KeyboardInterrupt:
+        assert not ray.is_initialized()
+        (folder / "interrupted").touch()
+"""
+
+
+@pytest.fixture
+def rows(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    return tmp_path / "x.npy"
+
+
+def run(folder, how):
+    """Predict files with a Ray of its own in another process, which is broken off."""
+    script = folder / "script.py"
+    script.write_text(INTERRUPTED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_ADDRESS", None)
+    command = [sys.executable, str(script), str(folder), how]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
+
+
+def gone(folder, seconds=30):
+    """Wait until the processes that were started for a run are gone."""
+    end = time.monotonic() + seconds
+    numbers = (folder / "processes").read_text().split()
+    assert numbers
+    while any(Path(f"/proc/{number}").exists() for number in numbers):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for as Linux lists them")
+
+
+@linux
+def test_a_ray_of_its_own_is_quiet_and_stopped_also_by_an_interrupt(rows, tmp_path):
+    done = run(tmp_path, "interrupt")
+    assert (tmp_path / "interrupted").exists(), done.stderr
+    assert done.stderr == "" and done.stdout == ""
+    assert gone(tmp_path)
+    assert (tmp_path / "z.h5.unfinished").exists()
+
+
+@linux
+def test_a_run_whose_driver_is_killed_goes_on_without_ray(rows, tmp_path):
+    assert run(tmp_path, "kill").returncode == -signal.SIGKILL
+    model = MCDropout(make_net())
+    written = predict_file(model, rows, tmp_path / "y.h5", resume=True, **OPTIONS)
+    assert 20 <= written.resumed < len(X)
+    assert_equal(mcdrop.load(written.path), model.predict(X, passes=50, seed=3))
+    assert gone(tmp_path)
+
+
+def test_a_worker_that_is_killed_over_a_file_is_made_up_for(cluster, rows, tmp_path):
+    model = MCDropout(Killed(10, str(tmp_path / "killed")))
+    options = {"passes": 50, "execution": "loop"}
+    execute = OnRay(Pool(workers=2), split="passes")
+    written = predict_file(model, rows, tmp_path / "y.h5", execute=execute, batch_size=10, **options)
+    assert (tmp_path / "killed").exists() and cluster.is_initialized()
+    assert_equal(mcdrop.load(written.path), model.predict(X, batch_size=10, **options))
+
+
+def test_a_program_with_a_transform_and_gaps_by_passes(cluster, tmp_path):
+    x = X.copy()
+    x[[7, 44]] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    program = torch.export.export(
+        make_net().eval(), (torch.zeros(4, 3),), dynamic_shapes={"input": {0: torch.export.Dim.AUTO}}
+    )
+    model, options = MCDropout(program), {"on_nan": "skip", "transform": lambda rows: 2 * rows, "passes": 75}
+    execute = OnRay(Pool(workers=1))
+    for name, how in (("here", {}), ("there", {"execute": execute})):
+        predict_file(model, tmp_path / "x.npy", tmp_path / f"{name}.h5", batch_size=200, **options, **how)
+    assert_equal(mcdrop.load(tmp_path / "there.h5"), mcdrop.load(tmp_path / "here.h5"))
+    with pytest.raises(DataError, match="in rows 7, 44"):
+        predict_file(model, tmp_path / "x.npy", tmp_path / "no.h5", execute=execute, passes=75)
+
+
+def test_refuses_what_cannot_be_and_keeps_no_work_to_do_cheap(cluster, rows, tmp_path):
+    model = MCDropout(make_net())
+    with pytest.raises(ClusterError, match="room for 4 worker"):
+        predict_file(model, rows, tmp_path / "y.h5", execute=OnRay(Pool(workers=4)), **OPTIONS)
+    with pytest.raises(InputError, match="use split='points'"):
+        execute = OnRay(split="passes")
+        predict_file(model, rows, tmp_path / "z.h5", execute=execute, passes="auto")
+    assert list(OnRay()(None, None, [], None)) == []
