@@ -1,6 +1,7 @@
 """Lightning: train a module as always, then let `trainer.predict` tell how unsure the net is, by one callback."""
 
 import logging
+import warnings
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -36,6 +37,10 @@ class Classifier(LightningModule):
 def main(epochs: int = 20, passes: int = 200) -> None:
     """Train on two clouds of points, and ask about places inside, between and beyond them."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # Lightning's way through collections of loaders, which newer versions of torch call deprecated.
+    warnings.filterwarnings(
+        "ignore", message=r".*isinstance\(treespec, LeafSpec\).* is deprecated", category=FutureWarning
+    )
     torch.manual_seed(0)
     y = torch.arange(400) % 2
     x = torch.randn(400, 2) + 3 * y[:, None] - 1.5

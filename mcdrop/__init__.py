@@ -18,6 +18,7 @@ from mcdrop.errors import (
     SilentDropoutWarning,
     TrainingError,
     UncountedDrawsWarning,
+    UnsettledRowsWarning,
 )
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sampler import MCDropout
@@ -60,6 +61,7 @@ __all__ = [
     "SilentDropoutWarning",
     "TrainingError",
     "UncountedDrawsWarning",
+    "UnsettledRowsWarning",
     "baselines",
     "compare",
     "datasets",

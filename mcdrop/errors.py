@@ -15,6 +15,7 @@ __all__ = [
     "SilentDropoutWarning",
     "TrainingError",
     "UncountedDrawsWarning",
+    "UnsettledRowsWarning",
 ]
 
 
@@ -72,3 +73,27 @@ class SilentDropoutWarning(UserWarning):
 
 class UncountedDrawsWarning(UserWarning):
     """Some random numbers are drawn past the counter, so that seeds hold for one batch size only."""
+
+
+class UnsettledRowsWarning(UserWarning):
+    """Rows have a Monte Carlo error above the tolerance after the most passes that were allowed.
+
+    Attributes:
+        rows: How many there are.
+        total: Of how many.
+        passes: How many passes they took.
+        excess: The largest of their errors over the tolerance.
+    """
+
+    def __init__(self, rows: int, total: int, passes: int, excess: float) -> None:
+        """Say it in words, too."""
+        super().__init__(rows, total, passes, excess)
+        self.rows, self.total, self.passes, self.excess = rows, total, passes, excess
+
+    def __str__(self) -> str:
+        """Return what is wrong and what to do."""
+        return (
+            f"{self.rows} of {self.total} points should have a Monte Carlo error within the tolerance after "
+            f"{self.passes} passes, got errors of up to {self.excess:.2g} times the tolerance; raise max_passes or the "
+            "tolerance"
+        )

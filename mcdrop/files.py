@@ -12,16 +12,18 @@ from mcdrop.errors import OutputError
 __all__ = ["check_folder", "check_place", "write_whole"]
 
 
-def write_whole(target: Path, write: Callable[[Path], Any], *, advice: str) -> None:
+def write_whole(target: Path, write: Callable[[Path], Any], *, advice: str, partial: str | None = None) -> None:
     """Write a file of which others see nothing until it is complete.
 
     Whatever fails, an older file of that name stays as it was, and nothing is left beside it. A process that is killed
-    may leave a hidden file named `.partial-...`.
+    may leave a hidden file named `.partial-...`, or what `partial` says.
 
     Args:
         target: Where the file goes; its folder is made if need be, and a link there stays a link.
         write: Writes everything to the path that it is given, in the same folder and with the same ending.
         advice: What to do when this fails; ends the error message.
+        partial: Name of the file that is written first, which takes the place of one that is left there; for a caller
+            who sees to it that no one else writes there. Default: a name of chance.
 
     Raises:
         OutputError: If the file cannot be written, or something is there that is no file.
@@ -35,20 +37,22 @@ def write_whole(target: Path, write: Callable[[Path], Any], *, advice: str) -> N
         ...     place.read_text()
         'whole'
     """
-    partial: Path | None = None
+    beside: Path | None = None
     try:
         place = _free(target)
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f".partial-{secrets.token_hex(8)}{place.suffix}")
-        partial.open("xb").close()  # with the permissions of any new file, which who writes into it keeps
-        write(partial)
-        partial.replace(place)
+        beside = place.with_name(partial or f".partial-{secrets.token_hex(8)}{place.suffix}")
+        if partial:
+            beside.unlink(missing_ok=True)
+        beside.open("xb").close()  # with the permissions of any new file, which who writes into it keeps
+        write(beside)
+        beside.replace(place)
     except (OSError, RuntimeError) as error:
         raise _unwritable(target, error, advice) from error
     finally:
-        if partial is not None:
+        if beside is not None:
             with suppress(OSError):  # where it could not even be removed, the error above says why
-                partial.unlink(missing_ok=True)
+                beside.unlink(missing_ok=True)
 
 
 def check_folder(folder: Path, *, advice: str) -> None:

@@ -17,6 +17,7 @@ from mcdrop.errors import InputError
 from mcdrop.execution import Run, Stopping
 from mcdrop.inputs import Stream
 from mcdrop.moments import Statistics
+from mcdrop.outputs import rows_numbered
 from mcdrop.predictive import Reading, in_order
 from mcdrop.sites import SiteTable
 
@@ -40,10 +41,12 @@ class Partial:
     Attributes:
         passes: Numbers of the passes.
         states: Their statistics, batch by batch.
+        start: The number of the first row, counted over all inputs.
     """
 
     passes: range
     states: tuple[Any, ...]
+    start: int = 0
 
 
 class Prepared(Generic[Predictive]):
@@ -128,7 +131,7 @@ class Prepared(Generic[Predictive]):
             InputError: If `start` is no number of a row, or the inputs are not usable.
             NetError: If the net refuses them, or its outputs are unusable.
         """
-        return self._over(self._run.again(self._rows(x, start), advance))
+        return self._over(self._run.again(self._rows(x, start), advance), start)
 
     def whole(self) -> Predictive:
         """Predict the inputs that this was prepared with; once, since a loader may end."""
@@ -164,7 +167,7 @@ class Prepared(Generic[Predictive]):
         run = self._run.again(self._rows(x, start), advance)
         states = tuple(run.summed(self._reading.summarize, passes))
         self._reading.judge()
-        return Partial(passes, states)
+        return Partial(passes, states, start)
 
     def finish(self, partials: Sequence[Partial]) -> Predictive:
         """Make a prediction of all passes of the same rows.
@@ -187,21 +190,25 @@ class Prepared(Generic[Predictive]):
                 f"{', '.join(str(part.passes) for part in ordered) or 'none'}; run those that are missing"
             )
         states = [_merged(parts) for parts in zip(*(part.states for part in ordered), strict=True)]
-        return cast(Predictive, self._reading.predictive(states, None, self._known))
+        with rows_numbered(ordered[0].start):
+            return cast(Predictive, self._reading.predictive(states, None, self._known))
 
     def _rows(self, x: Any, start: int) -> Stream:
         check_count("start", start, least=0, why="rows are numbered from 0")
         return self._open(x, start)
 
-    def _over(self, run: Run) -> Predictive:
+    def _over(self, run: Run, start: int = 0) -> Predictive:
         if self._stopping is None:
             states, samples = run.statistics(self._reading.summarize, keep=self._keep)
-            return cast(Predictive, self._reading.predictive(states, samples, self._known))
+            with rows_numbered(start):
+                return cast(Predictive, self._reading.predictive(states, samples, self._known))
         excess = partial(self._reading.excess, tolerance=self._stopping.tolerance)
         groups = run.rounds(self._reading.summarize, excess, self._stopping)
         taken = np.repeat([group.passes for group in groups], [len(group.rows) for group in groups])
-        made = self._reading.predictive([group.state for group in groups], None, dict(self._known) | {"passes": taken})
-        return cast(Predictive, in_order(made, np.concatenate([group.rows for group in groups])))
+        rows, known = np.concatenate([group.rows for group in groups]), dict(self._known) | {"passes": taken}
+        with rows_numbered(rows):
+            made = self._reading.predictive([group.state for group in groups], None, known)
+        return cast(Predictive, in_order(made, rows))
 
 
 def _merged(parts: Sequence[Statistics]) -> Statistics:

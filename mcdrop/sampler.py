@@ -256,8 +256,8 @@ class MCDropout(Generic[Predictive]):
             ExecutionError: If the strategy asked for by name cannot run the net, or its last layer is no such layer.
 
         Warns:
-            UserWarning: If the single logits of a classifier all lie in [0, 1], as those of a sigmoid do, or rows have
-                not converged after `max_passes`.
+            UserWarning: If the single logits of a classifier all lie in [0, 1], as those of a sigmoid do.
+            UnsettledRowsWarning: If rows have not converged after `max_passes`.
             SilentDropoutWarning: If dropout that is declared or was found adds no spread.
             RowMaskWarning: If rows cannot share a mask, or are time steps to the net.
             UncountedDrawsWarning: If the net draws past the counter, so that a seed holds for one batch size at most.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from laws import randn
@@ -15,9 +16,11 @@ from mcdrop.outputs import (
     LogitReader,
     Packing,
     Selection,
+    check_finite,
     check_log_variances,
     check_output,
     put_classes_last,
+    rows_numbered,
 )
 
 LOGITS = 3 * randn(5, 4, 3)
@@ -323,6 +326,15 @@ def test_rows_of_unusable_numbers_are_named():
     with pytest.raises(NetError, match=r"in 2 of 7 rows \(1, 4\)"):
         check_log_variances(log_variances[:, 1])
     check_log_variances(torch.tensor([709.0, -1e5], dtype=torch.float64))
+
+
+def test_rows_are_named_as_they_are_numbered():
+    values = np.array([[0.0], [np.nan], [0.0], [np.inf]])
+    for numbers, told in ((100, "101, 103"), (np.array([9, 4, 5, 2]), "2, 4")):
+        with rows_numbered(numbers), pytest.raises(NetError, match=rf"in 2 of 4 rows \({told}\);"):
+            check_finite(values)
+    with pytest.raises(NetError, match=r"\(1, 3\)"):
+        check_finite(values)
 
 
 # Packing

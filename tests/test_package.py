@@ -30,6 +30,7 @@ PUBLIC = [
     "SilentDropoutWarning",
     "TrainingError",
     "UncountedDrawsWarning",
+    "UnsettledRowsWarning",
     "baselines",
     "compare",
     "datasets",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mcdrop import InputError, MCDropout
+from mcdrop import InputError, MCDropout, NetError
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 
@@ -136,6 +136,19 @@ def test_refuses_rows_and_options_that_are_none():
         model.prepare(X, pases=3)
     with pytest.raises(InputError, match=r"x must not hold NaN, got it in 1 of 2 rows \(41\)"):
         model.prepare(X).predict(torch.tensor([[0.0, 0, 0], [0, torch.nan, 0]]), start=40)
+
+
+@pytest.mark.parametrize("options", [{"passes": 50}, {"passes": "auto", "max_passes": 400, "tolerance": 0.2}])
+def test_rows_of_unusable_outputs_are_named_by_their_numbers(options):
+    x = X.clone()
+    x[7] = torch.inf
+    with pytest.raises(NetError, match=r"1 of 40 rows \(107\)"):
+        MODELS["regression"]().prepare(X, **options).predict(x, start=100)
+    if options["passes"] != "auto":
+        prepared = MODELS["regression"]().prepare(X, **options)
+        part = pickle.loads(pickle.dumps(prepared.partial(x, passes=range(50), start=100)))
+        with pytest.raises(NetError, match=r"1 of 40 rows \(107\)"):
+            prepared.finish([part])
 
 
 def test_prefers_few_rows_of_wide_nets():

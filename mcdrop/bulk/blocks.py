@@ -1,5 +1,6 @@
 """One block of rows: read, its gaps dealt with, predicted, and made into what a file holds of it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError, InputError
 from mcdrop.inputs.nesting import leaves
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
-from mcdrop.sources import Block, nan_rows, select_rows
+from mcdrop.sources import Block, Source, nan_rows, select_rows
 from mcdrop.storage import POINT, Variable
 
-__all__ = ["Groups", "OnNan", "Reader", "Rows", "complete_row", "groups_of", "with_gaps"]
+__all__ = ["Groups", "OnNan", "Reader", "Rows", "complete_row", "first_rows", "groups_of", "with_gaps"]
 
 OnNan = Literal["error", "skip", "keep"]
 """What becomes of rows that hold NaN: refused, left out, or kept with NaN as their prediction."""
@@ -39,7 +40,7 @@ Groups: TypeAlias = Mapping[str, Mapping[str, Variable]]
 """What a file holds of a block: variables by group and name."""
 
 _CONSTANTS, _ROW = "predictions_constant_data", "row"  # group and name of the variable that numbers the rows
-_STEP = 1024  # rows that are looked through at once
+_STEP, _STEP_BYTES = 1024, 1 << 26  # rows that are looked at at once, and what they may take
 _NAMED = 5  # of the rows with NaN, this many are told
 
 
@@ -79,7 +80,7 @@ class Reader:
 
         Raises:
             DataError: If rows hold NaN and that is an error, or the source cannot be read.
-            InputError: If the transform gives something else than it got rows of.
+            InputError: If the transform fails, or gives something else than it got rows of.
         """
         x = self.source.read(start, stop)
         gaps = nan_rows(x)
@@ -87,13 +88,25 @@ class Reader:
             if self.on_nan == "error" or self.filler is None:
                 raise _gaps_refused(self.source, np.flatnonzero(gaps) + start)
             x = _filled(x, gaps, self.filler)
-        return Rows(start, self.transformed(x, stop - start), gaps)
+        return Rows(start, self.transformed(x, stop - start, start=start), gaps)
 
-    def transformed(self, x: Block, rows: int) -> Any:
-        """Return inputs as the net takes them."""
+    def transformed(self, x: Block, rows: int, *, start: int = 0) -> Any:
+        """Return inputs as the net takes them.
+
+        Args:
+            x: The inputs.
+            rows: How many rows they have.
+            start: The number of the first row.
+
+        Raises:
+            InputError: If the transform fails, or gives something else than it got rows of.
+        """
         if self.transform is None:
             return x
-        made = self.transform(x)
+        try:
+            made = self.transform(x)
+        except Exception as error:  # whatever their code raises
+            raise _transform_failed(self.transform, start, rows, error) from error
         parts = [made] if isinstance(made, list) else leaves(made)
         got = {len(part) for part in parts if np.ndim(part)}  # a number or a text is an option, without rows
         if got != {rows}:
@@ -104,17 +117,28 @@ class Reader:
         return made
 
 
-def complete_row(source: Readable) -> Block:
+def first_rows(source: Source) -> int:
+    """Return how many rows to look at before there are blocks: so many that they say enough, and fit in memory.
+
+    It depends on the form of a row alone, so that a run that is resumed looks at the same rows.
+    """
+    row = sum(math.prod(array.shape) * array.dtype.itemsize for array in source.arrays.values())
+    return min(len(source), _STEP, max(1, _STEP_BYTES // max(row, 1)))
+
+
+def complete_row(source: Source) -> Block:
     """Return the first row of a source that holds no NaN.
 
     Raises:
         DataError: If there is none.
     """
-    for start in range(0, len(source), _STEP):
-        x = source.read(start, min(start + _STEP, len(source)))
+    step = first_rows(source)
+    for start in range(0, len(source), step):
+        x = source.read(start, min(start + step, len(source)))
         good = np.flatnonzero(~nan_rows(x))[:1]
         if len(good):
             return select_rows(x, good)
+        del x  # before the next ones are read
     raise DataError(f"{source.path} must hold a row without NaN, got it in all {len(source):,}; impute them first")
 
 
@@ -174,6 +198,15 @@ def _filled(x: Block, gaps: NDArray[np.bool_], filler: Block) -> Block:
     for values, row in pairs:
         values[gaps] = row
     return x
+
+
+def _transform_failed(transform: Callable[[Any], Any], start: int, rows: int, error: Exception) -> InputError:
+    name = getattr(transform, "__qualname__", type(transform).__qualname__)
+    said = " ".join(str(error).split())[:300] or "no message"
+    return InputError(
+        f"the transform {name} must take every block of inputs, got {type(error).__name__} on rows {start:,} to "
+        f"{start + rows - 1:,}: {said}; mend the transform"
+    )
 
 
 def _gaps_refused(source: Readable, rows: NDArray[np.int64]) -> DataError:

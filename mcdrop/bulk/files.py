@@ -6,18 +6,20 @@ have had without the break: blocks are cut, the net is surveyed and masks are dr
 """
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from mcdrop.alerts import alert
 from mcdrop.arguments import check_choice
-from mcdrop.bulk.blocks import OnNan, Reader, complete_row, groups_of
+from mcdrop.bulk.blocks import OnNan, Reader, complete_row, first_rows, groups_of
 from mcdrop.bulk.identity import identity, run_name
 from mcdrop.bulk.output import RUN, Format, Output
+from mcdrop.bulk.unsettled import gathered
 from mcdrop.bulk.work import Execute, in_process
-from mcdrop.errors import ExecutionError, InputError
+from mcdrop.errors import ExecutionError, InputError, OutputError, UnsettledRowsWarning
 from mcdrop.execution import PredictOptions
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.prepared import Prepared
@@ -28,8 +30,6 @@ from mcdrop.sources import Source, open_source
 from mcdrop.storage import Journal
 
 __all__ = ["Written", "predict_file"]
-
-_PROBE = 1024  # rows that the net is surveyed with, whatever the blocks: the same after every break
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Written:
         gaps: How many of them are without a prediction, since they hold NaN; None where all was done before.
         resumed: How many had been predicted before this call.
         passes: Passes of a row, at most.
+        unsettled: With passes="auto", how many of the rows predicted by this call had not converged after that many.
         seconds: Time that this call took.
         sites: The audit of the net.
     """
@@ -51,6 +52,7 @@ class Written:
     gaps: int | None
     resumed: int
     passes: int
+    unsettled: int
     seconds: float
     sites: SiteTable
 
@@ -81,8 +83,8 @@ def predict_file(
         transform: Done to the inputs of each block before the net sees them: takes an array, or a dict of them, and
             returns what `MCDropout.predict` takes.
         resume: Go on with a run that was interrupted, or begin it where nothing is there. Options, net and inputs must
-            be those it was begun with; `on_nan` may change, and the last one counts. A file of the same run that is
-            finished is left as it is.
+            be those it was begun with; until the end `on_nan` may change, and the last one counts. An HDF5 file of the
+            same run that is finished is left as it is. A finished table cannot tell its run, and is refused.
         overwrite: Replace an older file, and drop an unfinished run into it.
         execute: Who predicts the blocks; `mcdrop.distributed` has others.
         **options: How the passes run, as for `MCDropout.predict`. `batch_size` is also the number of rows that are
@@ -94,10 +96,14 @@ def predict_file(
     Raises:
         InputError: If an option is not usable, a run cannot be resumed as it was begun, or `out` is the inputs.
         DataError: If the inputs cannot be read, or hold NaN and that is an error; earlier blocks are kept.
-        OutputError: If there is a file already, or the disk is full; earlier blocks are kept.
+        OutputError: If there is a file already, or one that does not go with what is resumed, or the disk is full;
+            earlier blocks are kept.
         NoDropoutError: If no dropout fires in the net.
         NetError: If the net refuses the inputs, or its outputs are unusable.
         ExecutionError: If a strategy that was asked for cannot run the net, or `execute` does not predict all blocks.
+
+    Warns:
+        UserWarning: If rows have not converged, once for all that this call predicts.
 
     Example:
         >>> import tempfile
@@ -123,50 +129,97 @@ def predict_file(
         _refuse_inputs(output.path, source)
         filler = None if on_nan == "error" else complete_row(source)
         reader = Reader(source, on_nan, filler, transform)
-        prepared = model.prepare(reader.read(0, min(_PROBE, len(source))).x, **options)
+        prepared = model.prepare(reader.read(0, first_rows(source)).x, **options)
         size = int(options.get("batch_size") or prepared.block_rows)
         about = identity(model.net, prepared.provenance, source, options, transform) | {"rows at once": size}
-        resumed, gaps = len(source), None
-        if not output.is_done(about):
-            with output.journal(about) as journal:
+        resumed, gaps, unsettled = len(source), None, 0
+        if not output.is_done(about, on_nan):
+            with output.journal(about) as journal, _gone_if_empty(journal):
                 resumed = journal.rows
-                _predict_missing(prepared, reader, journal, execute, size, progress=progress)
+                unsettled = _predict_missing(prepared, reader, journal, output, execute, size, progress=progress)
                 said = {"inputs": source.describe(), "input_rows": len(source), RUN: run_name(about)}
                 gaps = output.assemble(
                     journal, kind, prepared.provenance | said, source, on_nan=on_nan, progress=progress
                 )
                 journal.remove()
         return Written(
-            output.path, len(source), gaps, resumed, prepared.passes, time.monotonic() - begun, prepared.sites
+            output.path,
+            len(source),
+            gaps,
+            resumed,
+            prepared.passes,
+            unsettled,
+            time.monotonic() - begun,
+            prepared.sites,
         )
 
 
+@contextmanager
+def _gone_if_empty(journal: Journal) -> Iterator[None]:
+    """Remove a journal where a run fails before there is anything in it: nothing is left to go on with."""
+    try:
+        yield
+    except BaseException:
+        if not journal.rows:
+            with suppress(OutputError):  # what has failed is told
+                journal.remove()
+        raise
+
+
 def _predict_missing(
-    prepared: Prepared[Any], reader: Reader, journal: Journal, execute: Execute, size: int, *, progress: bool | str
-) -> None:
-    """Predict the blocks that the journal lacks, and put each there as soon as it is done."""
-    for entry in journal.entries:
-        if reader.on_nan == "error" and entry.points < entry.size:  # rows were left out before
-            reader.read(entry.start, entry.stop)
-    total = len(reader.source)
-    done = {entry.start for entry in journal.entries}
-    missing = [range(first, min(first + size, total)) for first in range(0, total, size) if first not in done]
-    title = "Predicting"
+    prepared: Prepared[Any],
+    reader: Reader,
+    journal: Journal,
+    output: Output,
+    execute: Execute,
+    size: int,
+    *,
+    progress: bool | str,
+) -> int:
+    """Predict the blocks that the journal lacks, and put each there as soon as it is done.
+
+    Returns:
+        How many rows of them have not converged.
+    """
+    missing, title = _missing(reader, journal, size), "Predicting"
+    total, parts = len(reader.source), prepared.passes
     with (
-        track(total, title, enabled=progress, unit="points", done=journal.rows, parts=prepared.passes) as advance,
+        gathered() as unsettled,
+        track(total, title, enabled=progress, unit="points", done=journal.rows, parts=parts) as advance,
         ExitStack() as stack,
     ):
         found = execute(prepared, reader, missing, advance) if missing else iter(())
         if isinstance(found, Generator):  # an error ends it here, and what it holds, not when it is forgotten
             stack.callback(found.close)
-        for each in found:
-            journal.append(each.start, len(each.gaps), groups_of(each.prediction, each.start, each.gaps))
-            del each  # before the next one is predicted
+        for number, each in enumerate(found):
+            groups = groups_of(each.prediction, each.start, each.gaps)
+            if number == 0:
+                output.check(groups)
+            journal.append(each.start, len(each.gaps), groups)
+            del each, groups  # before the next one is predicted
+    count = sum(each.rows for each in unsettled)
+    if count:
+        most = max(each.excess for each in unsettled)
+        alert(UnsettledRowsWarning(count, sum(map(len, missing)), prepared.passes, most))
     if lost := journal.gaps(total):
         raise ExecutionError(
             f"all {total:,} rows must be predicted, got {journal.rows:,}, without rows {lost[0].start} to "
             f"{lost[0].stop - 1}; go on with resume"
         )
+    return count
+
+
+def _missing(reader: Reader, journal: Journal, size: int) -> list[range]:
+    """Return the rows of the blocks that a journal lacks, once rows that were left out before may be.
+
+    Raises:
+        DataError: If some were that may not be now.
+    """
+    for entry in journal.entries:
+        if reader.on_nan == "error" and entry.points < entry.size:
+            reader.read(entry.start, entry.stop)
+    total, done = len(reader.source), {entry.start for entry in journal.entries}
+    return [range(first, min(first + size, total)) for first in range(0, total, size) if first not in done]
 
 
 def _refuse_inputs(out: Path, source: Source) -> None:

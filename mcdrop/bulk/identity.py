@@ -1,10 +1,8 @@
 """What makes a run this run and no other, as plain data: its net, its inputs, its options, the versions it ran on."""
 
 import hashlib
-import inspect
 import json
 import platform
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from mcdrop.bulk.transforms import describe
 from mcdrop.execution import PredictOptions, read_predict_options
 from mcdrop.models import fingerprint
 from mcdrop.programs import state_of
 from mcdrop.sources import Source
 
 __all__ = ["differences", "identity", "run_name"]
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def identity(
@@ -44,7 +41,7 @@ def identity(
         "prediction": dict(provenance),
         "inputs": dict(source.about),
         "options": {name: value for name, value in _known(options).items() if name not in provenance},
-        "transform": _transform(transform),
+        "transform": None if transform is None else describe(transform),
         "versions": {
             "mcdrop": version("mcdrop"),
             "torch": torch.__version__,
@@ -86,18 +83,3 @@ def _known(options: PredictOptions) -> dict[str, Any]:
 def _device(net: Any) -> str:
     """Return the kinds of device that a net is on: each rounds in its own way."""
     return ", ".join(sorted({tensor.device.type for tensor in state_of(net).values()}))
-
-
-def _transform(transform: Callable[..., Any] | None) -> str | None:
-    """Return the name of a transform and a checksum of its code, or of what it says of itself, as far as it tells."""
-    if transform is None:
-        return None
-    try:
-        text = inspect.getsource(transform)
-    except (OSError, TypeError):  # typed in, or no function
-        text = _ADDRESS.sub("", repr(transform))
-    kind = type(transform)
-    name = (
-        f"{getattr(transform, '__module__', kind.__module__)}:{getattr(transform, '__qualname__', kind.__qualname__)}"
-    )
-    return f"{name} ({hashlib.sha256(text.encode()).hexdigest()[:8]})"

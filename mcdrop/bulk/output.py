@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from mcdrop import storage
 from mcdrop.arguments import check_choice
-from mcdrop.bulk.blocks import OnNan, with_gaps
+from mcdrop.bulk.blocks import Groups, OnNan, with_gaps
 from mcdrop.bulk.identity import differences, run_name
 from mcdrop.errors import DataError, DependencyError, InputError, OutputError
 from mcdrop.files import check_place
@@ -22,7 +22,7 @@ Format = Literal["hdf5", "csv", "parquet"]
 """How predictions are written."""
 
 _BY_ENDING: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
-RUN = "run"  # the attribute that tells which run a file is of
+RUN, ON_NAN = "run", "on_nan"  # attributes that tell which run a file is of, and what became of rows with NaN
 _ADVICE = "choose a writable folder with enough space"
 
 
@@ -61,7 +61,7 @@ class Output:
         check_place(self.path, advice=_ADVICE)
         if resume or overwrite:
             return
-        if self.journal_path.exists():
+        if self._is_begun():
             raise OutputError(
                 f"{self.path} must be free, got an unfinished run ({self.journal_path.name}); go on with it (resume, "
                 "or --resume), or begin anew (overwrite, or --overwrite)"
@@ -77,19 +77,26 @@ class Output:
         """Where the blocks lie until all are there."""
         return self.path.with_name(f"{self.path.name}.unfinished")
 
-    def is_done(self, about: Mapping[str, Any]) -> bool:
+    def is_done(self, about: Mapping[str, Any], on_nan: OnNan) -> bool:
         """Tell whether the run that should be resumed has come to its end.
 
         Args:
             about: What makes the run.
+            on_nan: What should have become of rows that hold NaN.
 
         Raises:
-            OutputError: If the file that is there is of another run.
+            OutputError: If the file that is there is of another run, or is a table, or holds such rows otherwise.
         """
-        if not self._resume or self.journal_path.exists() or not self.path.exists():
+        if not self._resume or self._is_begun() or not self.path.exists():
             return False
-        if _run_of(self.path, self.format) == run_name(about):
-            return True
+        said = _attributes_of(self.path, self.format)
+        if said.get(RUN) == run_name(about):
+            if said.get(ON_NAN, on_nan) == on_nan:
+                return True
+            raise OutputError(
+                f"{self.path} must be finished with on_nan={on_nan!r} to be left as it is, got one that was finished "
+                f"with {said[ON_NAN]!r}; ask for that, or predict anew (overwrite, or --overwrite)"
+            )
         got = "a file of another run or program" if self.format == "hdf5" else "a table, which does not tell its run"
         raise OutputError(
             f"{self.path} must be an unfinished run to be resumed, got {got}; choose another name, or replace it "
@@ -97,12 +104,12 @@ class Output:
         )
 
     def journal(self, about: Mapping[str, Any]) -> Journal:
-        """Begin the journal of a run, or go on with it.
+        """Begin the journal of a run, or go on with it; one in which nothing is counts as none.
 
         Raises:
             InputError: If it is that of another run.
         """
-        if not self._resume or not self.journal_path.exists():
+        if not self._resume or not self.journal_path.exists() or Journal.is_empty(self.journal_path):
             return Journal.create(self.journal_path, about, overwrite=self._overwrite)
         journal = Journal.resume(self.journal_path)
         other = differences(journal.about, about)
@@ -113,6 +120,15 @@ class Output:
                 "begin anew (overwrite, or --overwrite)"
             )
         return journal
+
+    def check(self, groups: Groups) -> None:
+        """See that what is predicted of some rows can be written so, before there is much of it.
+
+        Raises:
+            InputError: If it would make a table with too many columns, or two of one name.
+        """
+        if self.format != "hdf5":
+            storage.check_columns(groups)
 
     def assemble(
         self,
@@ -138,18 +154,29 @@ class Output:
             How many rows of the inputs are without a prediction.
 
         Raises:
-            OutputError: If it cannot be written; the journal is as it was then.
+            OutputError: If it cannot be written, or a file is there now that was not; the journal is as it was then.
         """
+        if self.path.exists() and not (self._resume or self._overwrite):
+            raise OutputError(
+                f"{self.path} must be free, got a file that has come there during the run; move it away, then go on "
+                f"with resume (--resume), which writes the predictions in {self.journal_path.name} in its place"
+            )
         predicted = sum(entry.points for entry in journal.entries)
         is_whole = on_nan == "keep" or predicted == len(source)
         blocks = [_whole(journal, entry) for entry in journal.entries] if is_whole else journal.blocks
         names = cast(Labels, source.names) if is_whole and source.names(0, 1) is not None else None
+        partial = f".{self.path.name}.partial"  # the journal's lock is held: what a killed run has left there can go
         if self.format == "hdf5":
             labels = {POINT: names} if names else None
-            storage.write_blocks(self.path, kind, blocks, attributes, coords=labels, progress=progress)
+            said = {**attributes, ON_NAN: on_nan}
+            storage.write_blocks(self.path, kind, blocks, said, coords=labels, progress=progress, partial=partial)
         else:
-            storage.write_table(self.path, blocks, format=self.format, labels=names, progress=progress)
+            storage.write_table(self.path, blocks, format=self.format, labels=names, progress=progress, partial=partial)
         return len(source) - predicted
+
+    def _is_begun(self) -> bool:
+        """Whether there is a journal with something in it, or what is not to be taken for one."""
+        return self.journal_path.exists() and not Journal.is_empty(self.journal_path)
 
 
 def _whole(journal: Journal, entry: Entry) -> Block:
@@ -160,11 +187,11 @@ def _whole(journal: Journal, entry: Entry) -> Block:
     return Block(entry.size, lambda: with_gaps(read(), range(entry.start, entry.stop)))
 
 
-def _run_of(path: Path, format: Format) -> str | None:
-    """Return the name of the run that wrote a file, as far as it tells: tables do not."""
+def _attributes_of(path: Path, format: Format) -> dict[str, Any]:
+    """Return what a file says of the run that wrote it: tables say nothing."""
     if format != "hdf5":
-        return None
+        return {}
     try:
-        return storage.read(path).attributes.get(RUN)
+        return storage.read_attributes(path)
     except DataError:
-        return None
+        return {}

@@ -36,8 +36,12 @@ class DividedBy:
             raise InputError(f"inputs must be divided by a finite number other than 0, got {self.divisor}; such as 255")
 
     def __call__(self, x: Any) -> Any:
-        """Return an array, or arrays by name, divided: in float32 where they held whole numbers."""
+        """Return an array, or arrays by name, divided: in float32 where they held whole numbers.
+
+        Half precision is kept, but divided in float32: a divisor such as 1e5 has no place in it.
+        """
         if isinstance(x, Mapping):
             return {name: self(values) for name, values in x.items()}
-        kind = np.float32 if x.dtype.kind in "biu" else x.dtype
-        return np.asarray(x / np.asarray(self.divisor, dtype=kind), dtype=kind)
+        kind = np.dtype(np.float32) if x.dtype.kind in "biu" else x.dtype
+        wide = np.promote_types(kind, np.float32)
+        return np.asarray(np.asarray(x, wide) / np.asarray(self.divisor, wide), kind)

@@ -1,66 +1,62 @@
 """Arrays from files that a user names: `file`, or `file::name` where a file holds several.
 
-`.npy` holds one array; `.npz` members, `.h5` datasets and `.csv` columns, of which one has to be named unless there is
-only one. Nothing is unpickled, so no file runs code.
+They are read as inputs are (`mcdrop.sources`), so that a row of the truth is the row that was predicted. The name of a
+table's column stands after the mark, too.
 """
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from mcdrop.errors import DataError
+from mcdrop.errors import InputError, McdropError
 
-__all__ = ["FILE_AND_NAME", "label_of", "read_array"]
+if TYPE_CHECKING:
+    from mcdrop.sources import Source
+
+__all__ = ["FILE_AND_NAME", "TABLES", "label_of", "parted", "read_array"]
 
 Array = NDArray[Any]
 
 FILE_AND_NAME = "FILE[::NAME]"
 """How the help of an option shows what `read_array` takes."""
 
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
+"""How the names of files end that have columns."""
 
-def read_array(place: str, *, what: str) -> Array:
-    """Read one array.
+
+def read_array(place: str, *, option: str) -> Array:
+    """Read one array of numbers.
 
     Args:
         place: The file, or `file::name`.
-        what: What it is for, such as "truth", for messages.
+        option: Which option names it, for messages.
 
     Returns:
-        Numbers, truth values or texts, in the shape that they have in the file; of a column, shape (N,).
+        Numbers or truth values, in the shape that they have in the file; of a table's column, shape (N,).
 
     Raises:
-        DataError: If there is no such file or no such name in it, it holds several arrays and none is named, it cannot
-            be read, or it holds something else.
+        McdropError: If there is no such file or no such name in it, it holds several arrays and none is named, it
+            cannot be read, or it holds something else.
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     np.savez(f"{folder}/a.npz", x=np.zeros(2), y=np.arange(3))
-        ...     read_array(f"{folder}/a.npz::y", what="truth")
+        ...     read_array(f"{folder}/a.npz::y", option="--truth")
         array([0, 1, 2])
     """
-    path, name = _parted(place)
-    read = _reader(path, what)
-    if not path.is_file():
-        raise _unusable(what, path, "a folder" if path.is_dir() else "no such file", "check the path")
+    path, name = parted(place)
     try:
-        values = np.asarray(read(path, name, what))
-    except DataError:
-        raise
-    except PermissionError as error:
-        raise _unusable(what, path, "one that may not be read", "check its permissions") from error
-    except Exception as error:  # a damaged file can fail in any way
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise _unusable(what, path, f"a file that cannot be read ({reason})", "it may be damaged") from error
-    if values.dtype.kind == "O":
-        raise _unusable(what, path, "values of several types", "keep numbers alone, or texts alone")
-    if values.dtype.kind not in "biufU" or values.ndim == 0:
-        got = f"{values.dtype}" if values.ndim else "a single value"
-        raise _unusable(what, path, got, "store one number or text per row")
-    return values
+        if path.is_dir():
+            raise InputError(f"{path}: expected a file with an array, got a folder; check the path")
+        values = _column(path, name) if path.name.lower().endswith(TABLES) else _array(place, path)
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{path}: expected real numbers, got {values.dtype}; take the part that is meant")
+        return values
+    except McdropError as error:
+        raise type(error)(f"{option}: {error}") from error
 
 
 def label_of(place: str) -> str:
@@ -70,116 +66,51 @@ def label_of(place: str) -> str:
         >>> label_of("runs/co2.h5::test/year"), label_of("year.npy")
         ('year', 'year')
     """
-    path, name = _parted(place)
+    path, name = parted(place)
     return name.rsplit("/", 1)[-1] if name else path.name.split(".")[0]
 
 
-def _parted(place: str) -> tuple[Path, str | None]:
-    """Return the file and the name in it, if one is given."""
+def parted(place: str) -> tuple[Path, str | None]:
+    """Return the file and the name in it, if one is given.
+
+    Example:
+        >>> parted("a.csv::y")[1], parted("a.csv")[1]
+        ('y', None)
+    """
     path, mark, name = place.partition("::")
     return (Path(path), name) if mark and not Path(place).exists() else (Path(place), None)
 
 
-def _reader(path: Path, what: str) -> Callable[[Path, str | None, str], Any]:
-    for ending, read in _READERS.items():
-        if path.name.lower().endswith(ending):
-            return read
-    raise _unusable(what, path, f"a file named *{path.suffix}", f"give one of {', '.join(_READERS)}")
+def _column(path: Path, name: str | None) -> Array:
+    """Return a column of a table: the one of that name, or the only one there is."""
+    from mcdrop.sources import open_source
 
-
-def _read_npy(path: Path, name: str | None, what: str) -> Array:
-    if name is not None:
-        raise _unusable(what, path, f"the name {name!r}", "an .npy file holds one array; leave '::' out")
-    with path.open("rb") as file:
-        try:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-        except ValueError as error:
-            raise _pickled(what, path, error) from error
-
-
-def _read_npz(path: Path, name: str | None, what: str) -> Array:
-    with np.load(path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise _unusable(what, path, "a single array", "name it *.npy")
-        chosen = _choose(what, path, name, file.files, "member")
-        try:
-            return np.asarray(file[chosen])
-        except ValueError as error:
-            raise _pickled(what, path, error) from error
-
-
-def _read_hdf5(path: Path, name: str | None, what: str) -> Array:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        found: list[str] = []
-        file.visititems(lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) else None)
-        chosen = file[_choose(what, path, None if name is None else name.strip("/"), found, "dataset")]
-        return np.asarray(chosen.asstr()[...] if chosen.dtype.kind in "OS" else chosen[...], dtype=_text(chosen.dtype))
-
-
-def _text(dtype: np.dtype[Any]) -> type | None:
-    return str if dtype.kind in "OS" else None
-
-
-def _read_csv(path: Path, name: str | None, what: str) -> Array:
-    import pandas as pd
-
-    separator = "\t" if ".tsv" in path.name.lower() else ","
-    columns = [str(column) for column in pd.read_csv(path, sep=separator, nrows=0).columns]
-    if name is None and any(_is_number(column) for column in columns):
-        raise _unusable(what, path, f"numbers in its first line ({columns[0]!r})", "name the columns there")
-    chosen = _choose(what, path, name, columns, "column")
-    table = pd.read_csv(path, sep=separator, usecols=[chosen], skip_blank_lines=False)
-    values = table[chosen].to_numpy()
-    return values if values.dtype.kind in "biuf" else _texts(table[chosen], what, path)
-
-
-def _texts(column: Any, what: str, path: Path) -> Array:
-    """Return texts; a gap or a number among them has no type of its own in a CSV file, so a gap is refused."""
-    gaps = np.flatnonzero(column.isna().to_numpy())
-    if len(gaps):
-        raise _unusable(what, path, f"texts with an empty cell in row {gaps[0]}", "fill it")
-    return np.asarray(column.to_numpy(), dtype=str)
-
-
-def _is_number(text: str) -> bool:
+    advice = f"name one column: {path.name}::column"
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        source = open_source(path, columns=None if name is None else [name])
+    except McdropError as error:
+        if name is not None:
+            raise
+        raise type(error)(f"{error}; or {advice}") from error  # a column may be at fault that is not meant
+    with source:
+        if source.by_name or (name is None and source.arrays["x"].shape != (1,)):
+            raise InputError(f"{path}: expected one column, got {source.describe()}; {advice}")
+        values = _whole(source)
+    return values[:, 0] if values.shape[1:] == (1,) else values  # else a column of lists
 
 
-def _choose(what: str, path: Path, name: str | None, found: Sequence[str], each: str) -> str:
-    """Return the name that is asked for, or the only one there is."""
-    listed = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
-    if name is None:
-        if len(found) == 1:
-            return found[0]
-        raise _unusable(what, path, f"{len(found)} {each}s ({listed})", f"name one: {path.name}::{each}")
-    if name not in found:
-        raise _unusable(what, path, f"no {each} {name!r} in it", f"there are: {listed or 'none'}")
-    return name
+def _array(place: str, path: Path) -> Array:
+    """Return the array of that name, or the only one there is."""
+    from mcdrop.sources import open_source
+
+    with open_source(place) as source:
+        if source.by_name:
+            names = list(source.arrays)
+            raise InputError(f"{path}: expected one array, got {', '.join(names)}; name one: {path.name}::{names[0]}")
+        return _whole(source)
 
 
-def _pickled(what: str, path: Path, error: ValueError) -> DataError:
-    if "allow_pickle" not in str(error):
-        return _unusable(what, path, f"a file that cannot be read ({error})", "it may be damaged")
-    return _unusable(what, path, "a pickled array, whose reading could run code", "save it as plain numbers or texts")
-
-
-def _unusable(what: str, path: Path, got: str, advice: str) -> DataError:
-    return DataError(f"{what} must be an array in a file, got {got} ({path}); {advice}")
-
-
-_READERS: dict[str, Callable[[Path, str | None, str], Any]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
-    ".nc": _read_hdf5,
-    ".csv": _read_csv,
-    ".csv.gz": _read_csv,
-    ".tsv": _read_csv,
-}
+def _whole(source: "Source") -> Array:
+    values = source.read(0, len(source))
+    assert not isinstance(values, dict)  # by_name is false
+    return values

@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 
 from mcdrop.arguments import check_choice
 from mcdrop.cli.arrays import FILE_AND_NAME, read_array
+from mcdrop.cli.labels import read_labels
 from mcdrop.cli.places import ADVICE, Overwrite, check_free
 from mcdrop.cli.predictions import (
     Predicted,
@@ -44,7 +45,7 @@ def compare(
         typer.Option(
             metavar=FILE_AND_NAME,
             help="What is true, one value (or class number) per row of the inputs: y.npy, data.npz::y, "
-            "data.h5::test/y, table.csv::price. The name may be left out where there is only one.",
+            "data.h5::test/y, table.csv::price (or .parquet). The name may be left out where there is only one.",
         ),
     ],
     names: Annotated[
@@ -132,10 +133,12 @@ def _compared(
     """Return the comparison, and what is to be said of rows that were left out."""
     from mcdrop.comparison import compare as score
 
-    y = read_array(truth, what="truth")
-    labels = None if groups is None else read_array(groups, what="groups")
+    y = read_array(truth, option="--truth")
+    labels = None if groups is None else read_labels(groups, option="--groups")
     predicted = [read_predicted(path) for path in files]
     check_kinds(predicted)
+    if noise_std is not None and predicted[0].kind == "classification":
+        raise InputError("--noise-std is for regressions, got classifications; leave it out")
     check_rows(predicted, len(y), truth)
     if labels is not None:
         check_rows(predicted, len(labels), str(groups))
@@ -148,6 +151,7 @@ def _compared(
         noise_std=noise_std,
         groups=None if labels is None else labels[rows],
     )
+    table.notes = [note.replace("pass noise_std.", "pass --noise-std.") for note in table.notes]
     return table, _left_out(predicted, names, len(rows), len(y))
 
 

@@ -167,10 +167,12 @@ def _draw_refusal(pred: ClassificationPredictive, right: NDArray[np.bool_], word
 
 def _draw_refused_error(pred: RegressionPredictive, y: Floats, output: int, words: Words) -> "Figure":
     from mcdrop.plots import plot_refused_error
+    from mcdrop.scores import refused_error_curve
 
     mean = pred.mean.reshape(len(pred), -1)[:, output]
     label = f"RMSE of the predictions kept\n({_unit(words)})"
-    return _figure(plot_refused_error(y - mean, _spreads(pred, output), ylabel=label, title=words.title))
+    curves = {name: refused_error_curve(y - mean, std) for name, std in _spreads(pred, output).items()}
+    return _figure(plot_refused_error(curves, ylabel=label, title=words.title))
 
 
 def _draw_spreads(pred: RegressionPredictive, output: int, words: Words) -> "Figure":

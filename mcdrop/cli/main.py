@@ -27,8 +27,9 @@ def main() -> None:
     """Run the command line.
 
     Exit code 0: done. 2: an argument, a file or a folder is not what is needed, or training failed; one line on
-    standard error says which. 130: interrupted by Ctrl-C, wherever it was; one line says so too, and what the command
-    has to say of it (`mcdrop.cli.interrupts.advise`).
+    standard error says which. 130: interrupted by Ctrl-C; one line says so too, and what the command has to say of it
+    (`mcdrop.cli.interrupts.advise`). The first seconds are not ours: while Python still imports torch, before this
+    function is called, Ctrl-C ends the process by the signal, with a traceback, and nothing has been done by then.
     """
     stopped: list[float] = []
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Net", "open_inputs", "open_net", "open_transform", "said_briefly"]
 
 
+_ROWS = 64  # at once, where a net has a bound
+
+
 @dataclass(frozen=True, slots=True)
 class Net:
     """A net that was opened.
@@ -25,10 +28,29 @@ class Net:
     Attributes:
         model: The net with its dropout left on.
         lines: What to say of it.
+        most_rows: The most rows that it takes at once; None if there is no bound.
     """
 
     model: "MCDropout[Any]"
     lines: tuple[str, ...]
+    most_rows: int | None = None
+
+    def batch_size(self, given: int | None) -> int | None:
+        """Return the rows to predict at once: those that were asked for, or few where the net takes no more.
+
+        Args:
+            given: What was asked for, if anything was.
+
+        Raises:
+            InputError: If the net takes fewer.
+        """
+        if self.most_rows is None:
+            return given
+        if given is not None and given > self.most_rows:
+            raise InputError(
+                f"--batch-size must be at most {self.most_rows}, the rows that the net was exported for, got {given}"
+            )
+        return min(self.most_rows, _ROWS) if given is None else given
 
 
 def open_net(
@@ -64,6 +86,11 @@ def open_net(
             f"{name} was exported for {opened.rows} row(s) at a time, and takes no others; export it again with any "
             "number of rows: torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))"
         )
+    if opened.least_rows:
+        raise InputError(
+            f"{name} was exported for at least {opened.least_rows} rows at a time, and the last rows of a file may be "
+            "fewer; export it again without a least number: torch.export.Dim.DYNAMIC instead of Dim(..., min=...)"
+        )
     chosen = task or opened.task or "regression"
     part = int(output) if output is not None and output.lstrip("-").isdigit() else output
     options: dict[str, Any] = {"task": chosen, "output": part}
@@ -71,7 +98,8 @@ def open_net(
         if value != default:
             options[option] = value
     said = "" if task or opened.task else " (by default; --task says otherwise)"
-    return Net(MCDropout(opened.net, **options), (f"net: {opened.describe()}", f"task: {chosen}{said}"))
+    lines = (f"net: {opened.describe()}", f"task: {chosen}{said}")
+    return Net(MCDropout(opened.net, **options), lines, opened.most_rows)
 
 
 def open_inputs(place: str, columns: str | None, images: Mapping[str, str | None]) -> "Source":

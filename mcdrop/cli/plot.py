@@ -94,11 +94,11 @@ def _draw_to(
 
     y = places = None
     if truth is not None:
-        y = read_array(truth, what="truth")
+        y = read_array(truth, option="--truth")
         check_rows([predicted], len(y), truth)
         y = as_truth(y, truth, labels=predicted.kind == "classification")[predicted.rows]
     if x is not None:
-        places = read_array(x, what="x")
+        places = read_array(x, option="--x")
         check_rows([predicted], len(places), x)
         places = places[predicted.rows]
     figure = draw(kind, predicted, truth=y, x=places, output=output, words=words)

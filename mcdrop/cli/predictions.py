@@ -135,16 +135,13 @@ def as_truth(values: NDArray[Any], place: str, *, labels: bool) -> NDArray[Any]:
     """Return the truth as it is scored: finite floats, or class numbers where labels are asked for.
 
     Args:
-        values: What the file holds.
-        place: Where it was read, for messages.
+        values: The numbers that the file holds.
+        place: Where they were read, for messages.
         labels: Whether the predictions are of classes.
 
     Raises:
-        InputError: If it holds texts, NaN or infinity, or numbers that are no classes.
+        InputError: If they are not finite, or are no classes.
     """
-    if values.dtype.kind not in "biuf":
-        shown = str(values.flat[0])
-        raise InputError(f"truth must hold numbers, got texts such as {shown!r} ({place}); number the classes")
     bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if bad.any():
         raise InputError(

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from mcdrop.alerts import alert
 from mcdrop.arguments import check_count
-from mcdrop.errors import InputError
+from mcdrop.errors import InputError, UnsettledRowsWarning
 from mcdrop.inputs import Batch
 from mcdrop.moments import BLOCKS_TO_STOP, Statistics
 from mcdrop.strata import STRATA
@@ -179,12 +179,7 @@ def report(groups: Sequence[Settled[State]], stopping: Stopping) -> None:
     failed = [float(value) for group in groups if group.failed for value in group.excess if value > _ROUNDING]
     if failed:
         total = sum(len(group.rows) for group in groups)
-        alert(
-            f"{len(failed)} of {total} points should have a Monte Carlo error within the tolerance after "
-            f"{stopping.max_passes} passes, got errors of up to {max(failed):.2g} times the tolerance; raise "
-            "max_passes or the tolerance",
-            UserWarning,
-        )
+        alert(UnsettledRowsWarning(len(failed), total, stopping.max_passes, max(failed)))
 
 
 def _ends() -> Iterator[int]:

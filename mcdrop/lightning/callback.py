@@ -7,9 +7,9 @@ from typing import Any, Unpack
 
 from torch import nn
 
-from mcdrop.errors import DependencyError
+from mcdrop.errors import DependencyError, InputError
 from mcdrop.execution import PredictOptions
-from mcdrop.lightning.rows import Rows, refuse_devices, refuse_orders
+from mcdrop.lightning.rows import Rows, check_asked, refuse_devices, refuse_orders
 from mcdrop.outputs import Output, Outputs
 from mcdrop.predictive import Tasks, joined
 
@@ -28,7 +28,8 @@ class MCDropoutCallback(_callback_class()):  # type: ignore[misc]  # whichever L
     """Makes `trainer.predict` return predictions with their uncertainties, of any LightningModule.
 
     While it predicts, the module's `predict_step` stands aside; it is put back whatever happens. (Lightning asks for
-    one, or for a `forward`, all the same.) Several devices are refused, since the rows are to be joined in order.
+    one, or for a `forward`, all the same.) Several devices are refused, since the rows are to be joined in order, and
+    so is a second such callback: there is one prediction of a batch.
 
     Attributes:
         predictive: After `trainer.predict`: the predictions of all batches joined, of several loaders a list; None
@@ -73,20 +74,29 @@ class MCDropoutCallback(_callback_class()):  # type: ignore[misc]  # whichever L
             outputs: As for `MCDropout`.
             class_axis: As for `MCDropout`.
             **options: How the passes run, as for `MCDropout.predict`: passes, seed, masks, keep_samples, ...
+
+        Raises:
+            TypeError: If the name of an option is unknown.
+            InputError: If an option is not usable.
         """
         super().__init__()
-        self._asked: dict[str, Any] = {"net": net, "task": task, "output": output, **options}
-        if (outputs, class_axis) != ("logits", None):
-            self._asked |= {"outputs": outputs, "class_axis": class_axis}
+        of_net = {"task": task, "output": output, "outputs": outputs, "class_axis": class_axis}
+        self._asked: dict[str, Any] = {"net": net, **of_net, **options}
+        check_asked(self._asked)
         self._put_back: Callable[[], None] | None = None
         self._batches: dict[int, list[Any]] = {}
         self.predictive = None
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Put this callback's step in place of the module's, before Lightning looks at it."""
+        """Put this callback's step in place of the module's, before Lightning looks at it.
+
+        Raises:
+            InputError: If the trainer has another callback of this kind.
+        """
         self._restore()
         if stage == "predict":
             self.predictive, self._batches = None, {}
+            _refuse_others(trainer)
             self._put_back = _replace(pl_module, self._make_step(pl_module))
 
     def on_predict_start(self, trainer: Any, pl_module: Any) -> None:
@@ -105,8 +115,10 @@ class MCDropoutCallback(_callback_class()):  # type: ignore[misc]  # whichever L
         self._restore()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Put the module's own step back."""
+        """Put the module's own step back, and keep no prediction, not even an older one, of a run that failed."""
         self._restore()
+        if trainer.predicting:
+            self.predictive, self._batches = None, {}
 
     def _make_step(self, module: nn.Module) -> Callable[..., Any]:
         """Return a step as a plain function: copies of the module may hold it without holding this callback's state."""
@@ -128,15 +140,24 @@ class MCDropoutCallback(_callback_class()):  # type: ignore[misc]  # whichever L
             put_back()
 
 
+def _refuse_others(trainer: Any) -> None:
+    """Refuse several callbacks in one run: a step would stand in for a step that stands in."""
+    ours = sum(isinstance(callback, MCDropoutCallback) for callback in trainer.callbacks)
+    if ours > 1:
+        raise InputError(
+            f"a Trainer must have one MCDropoutCallback to predict with, got {ours}; predict with a Trainer for each, "
+            "or name several targets of one net as task={part: its task}"
+        )
+
+
 def _replace(module: nn.Module, step: Callable[..., Any]) -> Callable[[], None]:
     """Give a module another `predict_step`, and return what puts its own back."""
     own = vars(module).get("predict_step")
     module.predict_step = step  # type: ignore[assignment]
 
     def put_back() -> None:
-        if own is None:
-            del module.predict_step
-        else:
+        vars(module).pop("predict_step", None)  # whoever has taken it away since
+        if own is not None:
             module.predict_step = own
 
     return put_back

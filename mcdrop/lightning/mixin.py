@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from mcdrop.lightning.rows import Rows, refuse_devices, refuse_orders
+from mcdrop.errors import InputError
+from mcdrop.lightning.rows import Rows, check_asked, refuse_devices, refuse_orders
 
 __all__ = ["PredictMixin"]
 
@@ -14,8 +15,9 @@ __all__ = ["PredictMixin"]
 class PredictMixin:
     """Gives a LightningModule a `predict_step` that returns the prediction of a batch with its uncertainties.
 
-    Put it before `LightningModule` among the bases. Of a batch that is a tuple or list the first entry is the net's
-    input; labels are left out. The passes run in eval mode on a structural twin: the module is not changed.
+    Put it before `LightningModule` among the bases; after it is refused. Of a batch that is a tuple or list the first
+    entry is the net's input; labels are left out. The passes run in eval mode on a structural twin: the module is not
+    changed.
 
     The predictions of several devices are those of one as long as masks are shared; with masks="independent" one device
     is needed, since rows are numbered over the loader.
@@ -24,6 +26,10 @@ class PredictMixin:
         mc_options: Options by name: those of `MCDropout` (task, output, outputs, class_axis), those of
             `MCDropout.predict` (passes, seed, masks, ...), and `net`, the path of the net within the module. Default:
             the module itself, by its `forward`.
+
+    Raises:
+        TypeError: From the class statement or from `predict_step`, if the name of an option is unknown.
+        InputError: Likewise, if the bases stand in another order, or an option is not usable.
 
     Example:
         >>> import torch
@@ -40,6 +46,18 @@ class PredictMixin:
     mc_options: Mapping[str, Any] = {}
     _mc_rows: "Rows | None" = None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a class that would predict by another step, silently, or with options that are none."""
+        super().__init_subclass__(**options)
+        for base in cls.__mro__[: cls.__mro__.index(PredictMixin)]:
+            if "predict_step" in vars(base) and not issubclass(base, PredictMixin):
+                raise InputError(
+                    f"PredictMixin must stand before {base.__name__} among the bases of {cls.__name__}, got it after: "
+                    f"{base.__name__} has a predict_step of its own; swap them"
+                )
+        if isinstance(asked := vars(cls).get("mc_options"), Mapping):
+            check_asked(asked)
+
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Return the prediction of one batch; Lightning calls this.
 
@@ -52,6 +70,7 @@ class PredictMixin:
             A `RegressionPredictive` or `ClassificationPredictive`; of several targets a dict of them.
 
         Raises:
+            TypeError: If the name of an option is unknown.
             InputError: If an option, the inputs or the order of the rows is not usable.
             NoDropoutError: If no dropout fires in the net.
             NetError: If the net refuses the inputs, or its outputs are unusable.

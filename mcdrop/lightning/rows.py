@@ -11,14 +11,44 @@ from typing import Any, Self
 from torch import nn
 
 from mcdrop.errors import InputError
+from mcdrop.execution import PredictOptions, read_predict_options
 from mcdrop.inputs.loaders import refuse_reordered
-from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
+from mcdrop.outputs import check_output
+from mcdrop.predictive import ClassificationPredictive, RegressionPredictive, check_class_options, check_task
 from mcdrop.prepared import Prepared
 from mcdrop.sampler import MCDropout
 
-__all__ = ["Rows", "refuse_devices", "refuse_orders"]
+__all__ = ["Rows", "check_asked", "refuse_devices", "refuse_orders"]
 
-_OF_NET = ("task", "output", "outputs", "class_axis")
+_OF_NET: dict[str, Any] = {"task": "regression", "output": None, "outputs": "logits", "class_axis": None}
+
+
+def check_asked(asked: Mapping[str, Any]) -> None:
+    """Refuse options that no net could be predicted with.
+
+    Args:
+        asked: Options by name: `net`, the path of the net within the module, those of `MCDropout`, and those of
+            `MCDropout.predict`.
+
+    Raises:
+        TypeError: If a name is unknown.
+        InputError: If a value is not usable, or two do not go together.
+    """
+    known = ("net", *_OF_NET, *PredictOptions.__annotations__)
+    for name in asked:
+        if name not in known:
+            raise TypeError(f"unexpected option {name!r}; the options are {', '.join(known)}")
+    path, of_net = asked.get("net"), _OF_NET | {name: asked[name] for name in _OF_NET if name in asked}
+    if not isinstance(path, str | None):
+        raise InputError(
+            f"net must be the path of a net within the module, such as 'net', got {type(path).__name__}; leave it out "
+            "for the module itself"
+        )
+    check_output(of_net["output"])
+    check_task(of_net["task"], of_net["output"])
+    check_class_options(of_net["task"], outputs=of_net["outputs"], class_axis=of_net["class_axis"])
+    options: Any = {name: value for name, value in asked.items() if name in PredictOptions.__annotations__}
+    read_predict_options(options)
 
 
 class Rows:
@@ -32,8 +62,10 @@ class Rows:
             asked: Options as in `PredictMixin.mc_options`.
 
         Raises:
-            InputError: If there is no such net in the module, or it is not to be wrapped like this.
+            TypeError: If the name of an option is unknown.
+            InputError: If an option is not usable, or there is no such net in the module.
         """
+        check_asked(asked)
         options = dict(asked)
         net = _part_of(module, options.pop("net", None))
         self._model: MCDropout[Any] = MCDropout(net, **{name: options.pop(name) for name in _OF_NET if name in options})

@@ -75,7 +75,7 @@ def rebuilt(records: dict[str, bytes], program: dict[str, Any]) -> io.BytesIO:
     """Return a new archive of a checked program and its tensors; all else is left out or made anew.
 
     Args:
-        records: Those of the archive.
+        records: Those of the archive; tensors are taken out, since to hold them twice takes much memory.
         program: What `graphs.checked_program` made of the program in it.
 
     Raises:
@@ -100,9 +100,9 @@ def _kept(records: dict[str, bytes], program: dict[str, Any]) -> Iterator[tuple[
     for folder, (listed, pattern) in _LISTS.items():
         config = _checked_list(json.loads(records[listed]), pattern)
         yield listed, json.dumps({"config": config}).encode()
-        for name in sorted({str(held["path_name"]) for held in config.values()}):
-            yield folder + name, records[folder + name]
         _check_values(records, folder, config)
+        for name in sorted({str(held["path_name"]) for held in config.values()}):
+            yield folder + name, records.pop(folder + name)
 
 
 def _samples(program: dict[str, Any]) -> bytes:

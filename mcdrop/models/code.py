@@ -15,7 +15,7 @@ from mcdrop.errors import DataError, InputError, NetError
 
 __all__ = ["failed", "import_named", "named_code"]
 
-_NEAREST = 3
+_NEAREST, _MOST = 3, 12
 _HERE = "mcdrop_named_code_"  # before the name of a module that is loaded from a file, so that it replaces no other
 _MACHINERY = ("importlib", "<frozen", "mcdrop/models/", "mcdrop\\models\\")
 
@@ -106,15 +106,24 @@ def _found(module: ModuleType, attribute: str, place: str) -> Any:
         try:
             held = getattr(held, part)
         except AttributeError as error:
-            near = difflib.get_close_matches(part, names, n=_NEAREST, cutoff=0.5) or _builders(held)[:_NEAREST]
-            advice = f"did you mean {' or '.join(near)}?" if near else "define what builds the net there"
-            raise InputError(f"{place} has no {attribute!r}; {advice}") from error
+            near = difflib.get_close_matches(part, names, n=_NEAREST, cutoff=0.5)
+            raise InputError(f"{place} has no {attribute!r}; {_advice(near, held)}") from error
     return held
+
+
+def _advice(near: list[str], held: Any) -> str:
+    """Return which names are near, else which ones there are."""
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    there = _builders(held)
+    more = ", ..." if len(there) > _MOST else ""
+    return f"it has {', '.join(there[:_MOST])}{more}" if there else "define what builds the net there"
 
 
 def _builders(held: Any) -> list[str]:
     """Return what a module itself defines that can be called."""
-    return [name for name, value in vars(held).items() if callable(value) and not name.startswith("_")]
+    own = getattr(held, "__dict__", {})
+    return [name for name, value in own.items() if callable(value) and not name.startswith("_")]
 
 
 def failed(doing: str, error: BaseException) -> NetError:

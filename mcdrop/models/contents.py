@@ -11,9 +11,20 @@ from mcdrop.weights import ENDINGS
 __all__ = ["FORMS", "content_of", "refusal_of"]
 
 Content = Literal[
-    "program", "old program", "compiled", "torchscript", "state", "pickle", "safetensors", "onnx", "empty", "unknown"
+    "program",
+    "old program",
+    "compiled",
+    "torchscript",
+    "state",
+    "pickle",
+    "safetensors",
+    "onnx",
+    "cut",
+    "empty",
+    "unknown",
 ]
 
+_ZIP = b"PK\x03\x04"
 FORMS = (
     "MODEL must be a program saved with torch.export.save (net.pt2), the code that builds the net as "
     "package.module:factory or file.py:factory, or a local Hugging Face folder"
@@ -33,13 +44,18 @@ def content_of(path: Path) -> Content:
             start = file.read(16)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                first = min((entry.header_offset for entry in archive.infolist()), default=0)
+                if first and start.startswith(_ZIP):  # the whole archives inside a cut one can be all that is found
+                    return "cut"
                 return _zipped(archive.namelist())
     except zipfile.BadZipFile:
-        return "unknown"
+        return "cut"
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}; check the file") from error
     if not start:
         return "empty"
+    if start.startswith(_ZIP):
+        return "cut"
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "pickle"
     if size > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
@@ -79,6 +95,7 @@ def refusal_of(path: Path, content: Content) -> DataError:
         "pickle": f"is a pickle, which would run code; {weights}",
         "safetensors": f"holds weights without the net; {weights}",
         "onnx": "is an ONNX graph, whose dropout is gone; save the net with torch.export.save",
+        "cut": "is no whole archive: it was cut short; copy it again, or export the net again",
         "empty": f"is empty; {FORMS}",
     }
     return DataError(f"{path} {told.get(content, f'is no file that holds a net; {FORMS}')}")

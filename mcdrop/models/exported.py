@@ -18,8 +18,9 @@ import torch
 
 from mcdrop.errors import DataError, DependencyError
 from mcdrop.models.archives import PROGRAM, VERSION, check_records, read_records, rebuilt
-from mcdrop.models.graphs import checked_program, fixed_rows, missing_operators
+from mcdrop.models.graphs import checked_program, fixed_rows, missing_operators, row_bounds
 from mcdrop.models.model import Model, fingerprint
+from mcdrop.models.named_inputs import with_named_inputs
 from mcdrop.models.refusal import Refused
 from mcdrop.programs import moved_program
 
@@ -51,7 +52,8 @@ def open_export(path: Path, *, device: str) -> Model:
         device: Where the program is to run; the one on which it was exported does not count.
 
     Returns:
-        The program, with the SHA-256 of its tensors and of its checked text.
+        The program, with the SHA-256 of its tensors and of its checked text. If it has several inputs, it takes them
+        by name.
 
     Raises:
         DataError: If the archive is damaged, of another format or version, or holds more than a program of torch's own
@@ -63,9 +65,9 @@ def open_export(path: Path, *, device: str) -> Model:
         check_records(records)
         text = json.loads(records[PROGRAM])
         _check_versions(path, records, text)
-        program = checked_program(text)
+        program = with_named_inputs(checked_program(text))
         _check_norms(program)
-        rows = fixed_rows(program)
+        rows, (least, most) = fixed_rows(program), row_bounds(program)
         archive = rebuilt(records, program)
     except Refused as refusal:
         raise DataError(
@@ -80,9 +82,10 @@ def open_export(path: Path, *, device: str) -> Model:
             "export the net again"
         ) from error
     loaded = moved_program(_loaded(path, archive, program), device)
+    del archive, records  # as large as the net
     code = json.dumps(program, sort_keys=True)
     about = {"kind": "export", "name": str(path)} | fingerprint(loaded, code)
-    return Model(loaded, "export", None, rows, about)
+    return Model(loaded, "export", None, rows, about, least, most)
 
 
 def _check_versions(path: Path, records: dict[str, bytes], program: Any) -> None:

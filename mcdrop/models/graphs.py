@@ -26,7 +26,7 @@ import torch
 from mcdrop.models.expressions import check_expression, checked_guard
 from mcdrop.models.refusal import Refused
 
-__all__ = ["check_path", "checked_program", "fixed_rows", "missing_operators", "plain_tree"]
+__all__ = ["check_path", "checked_program", "fixed_rows", "missing_operators", "plain_tree", "row_bounds"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PATH = re.compile(r"[\w .:/+-]*", re.ASCII)
@@ -38,6 +38,8 @@ _FILES = ("save", "from_file")  # of aten
 _BLOCKS = [f"torch.ops.higher_order.{name}" for name in ("cond", "wrap_with_autocast", "wrap_with_set_grad_enabled")]
 _SIGNS = "add and_ eq floordiv ge gt le lshift lt mod mul ne neg or_ pos pow rshift sub truediv".split()
 _ARITHMETIC = [f"_operator.{name}" for name in _SIGNS]
+_SYMBOL = re.compile(r"Symbol\('(\w+)'[^()]*\)\Z", re.ASCII)
+_SPECIAL = 2  # what torch writes as the least of any size; 0 and 1 are taken all the same
 _LEFT_OUT = ("metadata", "treespec_namedtuple_fields")
 _OBJECTS = ("as_custom_obj", "custom_obj")
 _IDENTIFIERS = ("name", "as_name", "forward_arg_names")
@@ -56,10 +58,7 @@ def checked_program(program: Any) -> dict[str, Any]:
     """
     if not isinstance(program, dict) or not isinstance(program.get("graph_module"), dict):
         raise Refused("its program has no graph")
-    clean: dict[str, Any] = plain_tree(program)
-    calls = clean["graph_module"].get("module_call_graph") or []
-    clean["graph_module"]["module_call_graph"] = calls[:1]  # the net's own; the others name what was inside it
-    return clean
+    return dict(plain_tree(program))
 
 
 def plain_tree(value: Any, key: str = "", *, inside: bool = False) -> Any:
@@ -80,9 +79,9 @@ def plain_tree(value: Any, key: str = "", *, inside: bool = False) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"type", "index"}:
             return {"type": "cpu", "index": None}
-        return {
-            _check_name(name): plain_tree(held, name, inside=inside or key == "nodes") for name, held in value.items()
-        }
+        for name in value:
+            (check_expression if key == "range_constraints" else _check_name)(name)
+        return {name: plain_tree(held, name, inside=inside or key == "nodes") for name, held in value.items()}
     if isinstance(value, list):
         return [plain_tree(item, key, inside=inside or key == "nodes") for item in value]
     if isinstance(value, str) and key == "guards_code":
@@ -178,9 +177,25 @@ def missing_operators(program: Any) -> list[str]:
 
 def fixed_rows(program: dict[str, Any]) -> int | None:
     """Return the number of rows that a checked program was made for; None if it takes several, or has no one number."""
+    rows = {size.get("as_int") for size in _row_sizes(program)}
+    return rows.pop() if len(rows) == 1 else None
+
+
+def row_bounds(program: dict[str, Any]) -> tuple[int, int | None]:
+    """Return the least and the most rows that a checked program takes at once; 0 and None where it takes any."""
+    ranges = program.get("range_constraints") or {}
+    texts = [size["as_expr"]["expr_str"] for size in _row_sizes(program) if "as_expr" in size]
+    symbols = [found[1] for text in texts if (found := _SYMBOL.match(text))]
+    bounds = [ranges[name] for name in symbols if name in ranges]
+    least = max((bound["min_val"] or 0 for bound in bounds), default=0)
+    most = [bound["max_val"] for bound in bounds if bound["max_val"] is not None]
+    return (0 if least <= _SPECIAL else least), min(most, default=None)
+
+
+def _row_sizes(program: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the first size of each input, as the program writes it."""
     graph = program["graph_module"]
     specs = [spec.get("user_input") for spec in graph["signature"]["input_specs"]]
     names = [spec["arg"]["as_tensor"]["name"] for spec in specs if spec and "as_tensor" in spec["arg"]]
     sizes = [graph["graph"]["tensor_values"][name]["sizes"] for name in names]
-    rows = {size[0].get("as_int") for size in sizes if size}
-    return rows.pop() if len(rows) == 1 else None
+    return [size[0] for size in sizes if size]

@@ -15,7 +15,7 @@ _FACTORY = re.compile(r"(?P<module>[^:]+|[A-Za-z]:[^:]+):(?P<attribute>[^\W\d]\w
 _FILES = (".pt2", ".pt", ".pth", ".bin", ".pkl", ".ckpt", ".onnx", ".safetensors", ".py")
 
 
-def open_model(name: str, *, weights: str | Path | None = None, device: str = "cpu") -> Model:
+def open_model(name: str | Path, *, weights: str | Path | None = None, device: str = "cpu") -> Model:
     """Open a trained net by what a user names on the command line.
 
     No file of a model ever runs code: what would is refused. Only code that the user names is run, a factory's.
@@ -24,7 +24,8 @@ def open_model(name: str, *, weights: str | Path | None = None, device: str = "c
     Args:
         name: A program of `torch.export.save` ("net.pt2"); the code that builds the net ("package.module:factory" or
             "file.py:factory": a module, or what returns one when it is called without arguments); or a local folder
-            of Hugging Face transformers, with a config.json. What a file is, its content says.
+            of Hugging Face transformers, with a config.json. What a file is, its content says. A program with several
+            inputs takes them by name, whatever it was exported with.
         weights: For a factory, a file of weights for `mcdrop.weights.load_weights`. Default: those that it sets itself.
         device: Where the net is to run.
 
@@ -43,8 +44,9 @@ def open_model(name: str, *, weights: str | Path | None = None, device: str = "c
         >>> model.kind, model.task, model.rows
         ('factory', None, None)
     """
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
+    if not isinstance(name, str | Path) or not str(name).strip() or "\0" in str(name):
         raise InputError(f"{FORMS}; got {name!r}")
+    name = str(name)
     where = str(check_device(device))
     kind, path = _kind_of(name)
     if kind == "factory":

@@ -3,7 +3,13 @@
 from mcdrop.outputs.choice import Output, Selection, check_output, one_tensor
 from mcdrop.outputs.gaussian import GaussianReader
 from mcdrop.outputs.logits import LogitReader, Outputs, is_model_output, put_classes_last
-from mcdrop.outputs.numbers import check_finite, check_log_variances, require_floating, require_real
+from mcdrop.outputs.numbers import (
+    check_finite,
+    check_log_variances,
+    require_floating,
+    require_real,
+    rows_numbered,
+)
 from mcdrop.outputs.packing import Packing
 
 __all__ = [
@@ -21,4 +27,5 @@ __all__ = [
     "put_classes_last",
     "require_floating",
     "require_real",
+    "rows_numbered",
 ]

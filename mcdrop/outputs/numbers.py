@@ -1,14 +1,35 @@
 """Which numbers a net may return: real, floating where they are scores of classes, and finite."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mcdrop.errors import NetError
 
-__all__ = ["check_finite", "check_log_variances", "require_floating", "require_real"]
+__all__ = ["check_finite", "check_log_variances", "require_floating", "require_real", "rows_numbered"]
 
 _LARGEST = float(np.log(np.finfo(np.float64).max))  # of a log-variance whose variance is a number
+
+
+_NUMBERS: ContextVar[int | NDArray[np.int64]] = ContextVar("numbers of the rows", default=0)
+
+
+@contextmanager
+def rows_numbered(numbers: int | NDArray[np.int64]) -> Iterator[None]:
+    """Have errors name rows by numbers of their own while the block runs, not by their places.
+
+    Args:
+        numbers: The number of each row, counted over all inputs, shape (N,); or that of the first of rows in order.
+    """
+    token = _NUMBERS.set(numbers)
+    try:
+        yield
+    finally:
+        _NUMBERS.reset(token)
 
 
 def require_real(tensor: Tensor) -> Tensor:
@@ -76,6 +97,7 @@ def check_log_variances(values: Tensor) -> None:
 
 
 def _rows(bad: NDArray[np.bool_]) -> str:
-    rows = np.flatnonzero(bad)
+    rows, numbers = np.flatnonzero(bad), _NUMBERS.get()
+    rows = rows + numbers if isinstance(numbers, int) else np.sort(numbers[rows])
     shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
     return f"{len(rows)} of {len(bad)} rows ({shown})"

@@ -2,7 +2,7 @@
 
 from mcdrop.scores.calibration import CoverageCurve, ReliabilityCurve, coverage_curve, reliability_curve
 from mcdrop.scores.classification import brier, categorical_nll, correct
-from mcdrop.scores.ranking import RefusalCurve, auroc, refusal_curve
+from mcdrop.scores.ranking import RefusalCurve, RefusedErrorCurve, auroc, refusal_curve, refused_error_curve
 from mcdrop.scores.regression import (
     covered,
     crps_gaussian,
@@ -16,6 +16,7 @@ from mcdrop.scores.regression import (
 __all__ = [
     "CoverageCurve",
     "RefusalCurve",
+    "RefusedErrorCurve",
     "ReliabilityCurve",
     "auroc",
     "brier",
@@ -29,6 +30,7 @@ __all__ = [
     "interval_score",
     "pit",
     "refusal_curve",
+    "refused_error_curve",
     "reliability_curve",
     "squared_error",
 ]

@@ -2,6 +2,7 @@ r"""Ranking: does an uncertainty point at the answers that are wrong, or at the 
 
 - AUROC: the probability that a positive point is more uncertain than a negative one, ties counting half.
 - Refusal curve: the accuracy of the answers kept when the least certain share of them is refused.
+- Refused error: the root mean squared error of the numbers kept, likewise.
 
 References:
     Hanley, J. and McNeil, B. (1982). The meaning and use of the area under a receiver operating characteristic (ROC)
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from mcdrop.errors import InputError
 from mcdrop.scores.arrays import check_flags, check_floats
 
-__all__ = ["SHARES", "RefusalCurve", "auroc", "refusal_curve"]
+__all__ = ["SHARES", "RefusalCurve", "RefusedErrorCurve", "auroc", "refusal_curve", "refused_error_curve"]
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +41,19 @@ class RefusalCurve:
     accuracy: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RefusedErrorCurve:
+    """Error of the predictions that are kept when the least certain are refused.
+
+    Attributes:
+        refused: Share of the predictions that is refused, shape (S,).
+        rmse: Root mean squared error of the others, in units of y, shape (S,).
+    """
+
+    refused: Floats
+    rmse: Floats
+
+
 def refusal_curve(right: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[float] = SHARES) -> RefusalCurve:
     """Return the accuracy of the answers kept, over a range of shares refused.
 
@@ -58,20 +72,40 @@ def refusal_curve(right: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[
         InputError: If the shapes do not fit, a value is not finite, or a share lies outside [0, 1).
     """
     flags, doubt = _ranked("right", right, uncertainty)
-    refused = check_floats("shares", shares)
-    if refused.ndim != 1:
-        raise InputError(f"shares must be a list of numbers, got {shares!r}; to refuse 20% pass [0.2]")
-    if refused.min() < 0 or refused.max() >= 1:
+    refused = _check_shares(shares)
+    return RefusalCurve(refused=refused, accuracy=_mean_kept(flags.astype(np.float64), doubt, refused))
+
+
+def refused_error_curve(
+    errors: ArrayLike, uncertainty: ArrayLike, *, shares: Sequence[float] = SHARES
+) -> RefusedErrorCurve:
+    """Return the root mean squared error of the predictions kept, over a range of shares refused.
+
+    Ties are dealt with as in `refusal_curve`: equally uncertain predictions count by their average squared error.
+
+    Args:
+        errors: Truth minus prediction, in units of y, shape (N,).
+        uncertainty: Such as the standard deviation, larger where less certain, shape (N,).
+        shares: Shares to refuse, in [0, 1).
+
+    Returns:
+        The curve.
+
+    Raises:
+        InputError: If the shapes do not fit, a value is not finite, or a share lies outside [0, 1).
+
+    Example:
+        >>> (refused_error_curve([0.0, 3.0, 4.0, 1.0], [1, 3, 4, 2], shares=[0, 0.5]).rmse ** 2).round(6)
+        array([6.5, 0.5])
+    """
+    known, doubt = check_floats("errors", errors), check_floats("uncertainty", uncertainty)
+    if known.ndim != 1 or doubt.shape != known.shape:
         raise InputError(
-            f"shares must lie from 0 to below 1, got {refused.min():g} to {refused.max():g}; "
-            "refusing every answer leaves none to score"
+            f"errors and uncertainty must have one shape (N,), got {known.shape} and {doubt.shape}; give one value per "
+            "point"
         )
-    group, count = np.unique(doubt, return_inverse=True, return_counts=True)[1:]
-    held = np.concatenate([[0], np.cumsum(count)])
-    won = np.concatenate([[0], np.cumsum(np.bincount(group, weights=flags))])
-    kept = len(flags) - np.floor(refused * len(flags) + 1e-9)  # 0.29 * 100 is a little less than 29
-    kept = np.maximum(kept, 1)
-    return RefusalCurve(refused=refused, accuracy=np.interp(kept, held, won) / kept)
+    refused = _check_shares(shares)
+    return RefusedErrorCurve(refused=refused, rmse=np.sqrt(_mean_kept(known**2, doubt, refused)))
 
 
 def auroc(uncertainty: ArrayLike, positive: ArrayLike) -> float:
@@ -114,3 +148,25 @@ def _ranked(name: str, flags: ArrayLike, uncertainty: ArrayLike) -> tuple[NDArra
             f"uncertainty must have the shape of {name}, {known.shape}, got {doubt.shape}; give one value per point"
         )
     return known, doubt
+
+
+def _check_shares(shares: Sequence[float]) -> Floats:
+    refused = check_floats("shares", shares)
+    if refused.ndim != 1:
+        raise InputError(f"shares must be a list of numbers, got {shares!r}; to refuse 20% pass [0.2]")
+    if refused.min() < 0 or refused.max() >= 1:
+        raise InputError(
+            f"shares must lie from 0 to below 1, got {refused.min():g} to {refused.max():g}; "
+            "refusing every answer leaves none to score"
+        )
+    return refused
+
+
+def _mean_kept(values: Floats, doubt: Floats, refused: Floats) -> Floats:
+    """Return the mean of the values kept, those of equally uncertain points by their average."""
+    group, count = np.unique(doubt, return_inverse=True, return_counts=True)[1:]
+    held = np.concatenate([[0], np.cumsum(count)])
+    won = np.concatenate([[0], np.cumsum(np.bincount(group, weights=values))])
+    kept = len(values) - np.floor(refused * len(values) + 1e-9)  # 0.29 * 100 is a little less than 29
+    kept = np.maximum(kept, 1)
+    return np.asarray(np.interp(kept, held, won) / kept)

@@ -14,6 +14,7 @@ from mcdrop.errors import InputError
 from mcdrop.predictive import ClassificationPredictive
 from mcdrop.sampler import MCDropout
 from mcdrop.sklearn.estimator import Estimator
+from mcdrop.sklearn.parameters import check_parameters
 
 __all__ = ["MCDropoutClassifier"]
 
@@ -39,8 +40,8 @@ class MCDropoutClassifier(ClassifierMixin, Estimator[ClassificationPredictive]):
         random_state: Of weights, batches, dropout and the masks of predictions. The default gives the same net every
             time; None a new one.
         net: A net of your own in place of the perceptron: `fit` trains a copy of it from the weights that it has, on X
-            as it is (put a `StandardScaler` before it). It gives one logit per class. For one that is trained already
-            see `from_net`.
+            as it is (put a `StandardScaler` before it), with its dropout at full rate from the first step on. It gives
+            one logit per class. For one that is trained already see `from_net`.
 
     Attributes:
         classes_: The labels, in the order of the probabilities, shape (K,).
@@ -82,7 +83,7 @@ class MCDropoutClassifier(ClassifierMixin, Estimator[ClassificationPredictive]):
             random_state: What the masks of predictions are keyed by.
 
         Raises:
-            InputError: If it is no net, or these are not two or more different labels.
+            InputError: If it is no net, these are not two or more different labels, or an option is not usable.
         """
         labels = np.asarray(classes)
         if labels.ndim != 1 or len(labels) < 2 or len(np.unique(labels)) < len(labels):
@@ -91,6 +92,7 @@ class MCDropoutClassifier(ClassifierMixin, Estimator[ClassificationPredictive]):
                 "for numbered classes pass range(K)"
             )
         made = cls(net=net, passes=passes, random_state=random_state)
+        check_parameters(made.get_params(deep=False) | {"net": None})  # which MCDropout checks
         made.classes_ = labels
         made._keep(net, MCDropout(net, task="classification"), made._draw_seed())
         return made
@@ -107,8 +109,10 @@ class MCDropoutClassifier(ClassifierMixin, Estimator[ClassificationPredictive]):
 
         Raises:
             InputError: If a parameter or the data are not usable, or there is one class alone.
+            NetError: If the net given cannot be run on X.
             TrainingError: If training diverges.
         """
+        check_parameters(self.get_params(deep=False))
         x, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         classes, numbers = np.unique(labels, return_inverse=True)

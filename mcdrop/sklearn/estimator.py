@@ -8,16 +8,15 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from mcdrop.arguments import check_count
-from mcdrop.errors import InputError
 from mcdrop.execution import PredictOptions
 from mcdrop.networks import Activation, co2_mlp
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sampler import MCDropout
+from mcdrop.sklearn.parameters import check_net, random_state_of
 from mcdrop.sklearn.units import Units, fold_inputs, fold_outputs
 from mcdrop.training import fit
 
@@ -99,7 +98,7 @@ class Estimator(BaseEstimator, Generic[Predictive]):  # type: ignore[misc]  # sc
         return np.asarray(check_array(X, dtype=np.float64))
 
     def _draw_seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        return int(random_state_of(self.random_state).randint(2**31 - 1))
 
     def _train(self, x: Floats, y: NDArray[Any], *, outputs: int, seed: int) -> nn.Module:
         """Return a net that was trained on all rows, in the units of the data.
@@ -111,13 +110,10 @@ class Estimator(BaseEstimator, Generic[Predictive]):  # type: ignore[misc]  # sc
             seed: Of the weights, the batches and the dropout of training.
         """
         if self.net is not None:
-            if not isinstance(self.net, nn.Module):
-                raise InputError(f"net must be a torch.nn.Module, got {type(self.net).__name__}; leave it out for one")
+            check_net(self.net, x, y, classes=outputs if y.dtype.kind == "i" else None)
             net = copy.deepcopy(self.net)
             self._descend(net, x, y, seed)
             return net
-        if not 0 < self.dropout < 1:
-            raise InputError(f"dropout must be a rate in (0, 1), got {self.dropout}; without any nothing is uncertain")
         net = co2_mlp(
             inputs=x.shape[1],
             hidden=self.hidden_layer_sizes,
@@ -135,21 +131,17 @@ class Estimator(BaseEstimator, Generic[Predictive]):  # type: ignore[misc]  # sc
         return net
 
     def _descend(self, net: nn.Module, x: Floats, y: NDArray[Any], seed: int) -> None:
-        steps = self.steps
-        if steps is None:
-            if self.batch_size is not None:
-                check_count("batch_size", self.batch_size, least=1, why="or None for all rows in every step")
-            per_epoch = -(-len(x) // min(self.batch_size or len(x), len(x)))
-            steps = max(_LEAST_STEPS, _LEAST_EPOCHS * per_epoch)
+        batch_size = min(self.batch_size or len(x), len(x))
+        steps = self.steps or max(_LEAST_STEPS, _LEAST_EPOCHS * -(-len(x) // batch_size))
         fit(
             net,
             x,
             y,
             loss="cross_entropy" if y.dtype.kind == "i" else "mse",
-            steps=steps,
-            batch_size=self.batch_size,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
+            steps=int(steps),  # a search may give NumPy's numbers
+            batch_size=None if self.batch_size is None else int(batch_size),
+            lr=float(self.learning_rate),
+            weight_decay=float(self.weight_decay),
             schedule="one-cycle",
             warmup=_WARMUP if self.net is None else 0.0,  # a net that has been trained knows how to bear it
             seed=seed,

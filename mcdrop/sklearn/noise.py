@@ -2,25 +2,14 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcdrop.errors import InputError
+from mcdrop.sampler import MCDropout
 
-__all__ = ["Column", "check_noise", "count_held"]
+__all__ = ["check_fitting", "check_noise", "count_held", "find_noise"]
 
 Floats = NDArray[np.float64]
-
-
-class Column:
-    """One of a net's outputs."""
-
-    def __init__(self, place: int) -> None:
-        """Say which, from 0."""
-        self._place = place
-
-    def __call__(self, output: Tensor) -> Tensor:
-        """Return the output at that place, shape (N,)."""
-        return output.reshape(len(output), -1)[:, self._place]
 
 
 def check_noise(noise_std: object, outputs: int | None = None) -> float | Floats:
@@ -49,11 +38,26 @@ def check_noise(noise_std: object, outputs: int | None = None) -> float | Floats
     return noise if noise.ndim else float(noise)
 
 
-def count_held(noise_std: object, share: float, rows: int) -> int:
+def check_fitting(noise_std: object, share: object) -> None:
+    """Refuse what no noise could be taken or found by.
+
+    Args:
+        noise_std: What was given: a noise, None, or "fit".
+        share: Share of the rows to hold out.
+
+    Raises:
+        InputError: Naming which of the two is not usable.
+    """
+    if not isinstance(noise_std, str) or noise_std != "fit":
+        check_noise(noise_std)
+    if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1:
+        raise InputError(f"validation_fraction must lie strictly between 0 and 1, got {share!r}; 0.2 is usual")
+
+
+def count_held(share: float, rows: int) -> int:
     """Return how many rows are held out to find the noise by.
 
     Args:
-        noise_std: What was given: "fit".
         share: Share of the rows.
         rows: Number of rows.
 
@@ -61,12 +65,40 @@ def count_held(noise_std: object, share: float, rows: int) -> int:
         At least 1, and less than all.
 
     Raises:
-        InputError: If the share lies outside (0, 1), there are too few rows, or something else was given.
+        InputError: If there are too few rows.
     """
-    if noise_std != "fit":
-        check_noise(noise_std)
-    if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1:
-        raise InputError(f"validation_fraction must lie strictly between 0 and 1, got {share!r}; 0.2 is usual")
     if rows < 2:
         raise InputError(f"noise_std='fit' needs at least 2 rows, one of them to hold out, got {rows}; give a number")
     return min(max(1, round(share * rows)), rows - 1)
+
+
+def find_noise(net: nn.Module, x: Floats, y: Floats, *, passes: int, seed: int) -> float | Floats:
+    """Return the likeliest noise of rows that a net has not seen, for each output its own.
+
+    Args:
+        net: Trained on other rows.
+        x: Inputs, shape (N, F).
+        y: Values, shape (N, D), in the units of the net's outputs.
+        passes: Number of stochastic passes.
+        seed: What their masks are keyed by.
+
+    Returns:
+        A standard deviation in units of y, of several outputs of shape (D,).
+    """
+    models = [MCDropout(net, output=_Column(place)) for place in range(y.shape[1])]
+    found = [
+        model.fit_precision(x, y[:, place], passes=passes, seed=seed).noise_std for place, model in enumerate(models)
+    ]
+    return found[0] if len(found) == 1 else np.array(found)
+
+
+class _Column:
+    """One of a net's outputs."""
+
+    def __init__(self, place: int) -> None:
+        """Say which, from 0."""
+        self._place = place
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """Return the output at that place, shape (N,)."""
+        return output.reshape(len(output), -1)[:, self._place]

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 from torch import nn
 
@@ -17,8 +16,10 @@ from mcdrop.execution import PredictOptions
 from mcdrop.networks import Activation
 from mcdrop.predictive import RegressionPredictive
 from mcdrop.sampler import MCDropout
+from mcdrop.sklearn.covariance import columns, covariance_of, squeezed
 from mcdrop.sklearn.estimator import Estimator
-from mcdrop.sklearn.noise import Column, check_noise, count_held
+from mcdrop.sklearn.noise import check_fitting, check_noise, count_held, find_noise
+from mcdrop.sklearn.parameters import check_parameters, random_state_of
 
 __all__ = ["MCDropoutRegressor"]
 
@@ -49,7 +50,8 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
         random_state: Of weights, batches, dropout and the masks of predictions. The default gives the same net every
             time; None a new one.
         net: A net of your own in place of the perceptron: `fit` trains a copy of it from the weights that it has, on X
-            and y as they are (put a `StandardScaler` before it). For one that is trained already see `from_net`.
+            and y as they are (put a `StandardScaler` before it), with its dropout at full rate from the first step on.
+            For one that is trained already see `from_net`.
 
     Attributes:
         noise_std_: The noise that is added, in units of y: a number, or of shape (D,); 0 where there is none.
@@ -121,9 +123,10 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
             random_state: What the masks of predictions are keyed by.
 
         Raises:
-            InputError: If it is no net, or the noise is no standard deviation.
+            InputError: If it is no net, the noise is no standard deviation, or an option is not usable.
         """
         made = cls(net=net, noise_std=noise_std, passes=passes, random_state=random_state)
+        check_parameters(made.get_params(deep=False) | {"net": None})  # which MCDropout checks
         made.noise_std_ = check_noise(noise_std)
         made._keep(net, MCDropout(net), made._draw_seed())
         return made
@@ -140,8 +143,11 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
 
         Raises:
             InputError: If a parameter or the data are not usable.
+            NetError: If the net given cannot be run on X.
             TrainingError: If training diverges.
         """
+        check_parameters(self.get_params(deep=False))
+        check_fitting(self.noise_std, self.validation_fraction)
         x, targets = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
         values = np.asarray(targets, dtype=np.float64).reshape(len(x), -1)
         seed, outputs = self._draw_seed(), values.shape[1]
@@ -179,10 +185,10 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
         if return_cov:
             return self._with_covariance(X)
         pred = self.predictive(X)
-        mean = _columns(pred.mean)
+        mean = squeezed(columns(pred.mean), axis=1)
         if return_std:
-            return _squeezed(mean, axis=1), _squeezed(_columns(pred.total_std(self.noise_std_)), axis=1)
-        return _squeezed(mean, axis=1)
+            return mean, squeezed(columns(pred.total_std(self.noise_std_)), axis=1)
+        return mean
 
     def predictive(self, X: ArrayLike, **options: Unpack[PredictOptions]) -> RegressionPredictive:
         """Return mean, epistemic and aleatoric spread, as `MCDropout.predict` does.
@@ -217,12 +223,12 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
             NotFittedError: If `fit` has not been called.
         """
         check_count("n_samples", n_samples, least=1, why="there is nothing to return otherwise")
-        x, rng = self._rows(X), check_random_state(random_state)
+        x, rng = self._rows(X), random_state_of(random_state)
         passes = self.model_.sample(x, passes=n_samples, seed=int(rng.randint(2**31 - 1)), sampling="iid")
         draws = passes.double().numpy().reshape(n_samples, len(x), -1)
         if np.any(self.noise_std_):
             draws = draws + self.noise_std_ * rng.standard_normal(draws.shape)
-        return _squeezed(draws.transpose(1, 2, 0), axis=1)
+        return squeezed(draws.transpose(1, 2, 0), axis=1)
 
     def __sklearn_tags__(self) -> Any:
         """Say that there may be several targets."""
@@ -236,38 +242,12 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
                 "return_cov needs one number of passes for all points, got passes='auto'; set_params(passes=...) first"
             )
         pred = self.predictive(X, keep_samples=True)
-        assert pred.samples is not None
-        mean, std = _columns(pred.mean), _columns(pred.std)
-        passes = np.asarray(pred.samples, dtype=np.float64).reshape(-1, *mean.shape)
-        passes -= passes.mean(axis=0)
-        # Stratified passes owe each other something, which `std` counts; the correlations take no notice of it.
-        size = np.sqrt(np.square(passes).sum(axis=0))
-        passes *= np.divide(std, size, out=np.zeros_like(std), where=size > 0)
-        covariance = np.einsum("tid,tjd->ijd", passes, passes, optimize=True)
-        points = np.arange(len(mean))
-        covariance[points, points] += np.square(self.noise_std_)
-        return _squeezed(mean, axis=1), _squeezed(covariance, axis=2)
+        return squeezed(columns(pred.mean), axis=1), squeezed(covariance_of(pred, self.noise_std_), axis=2)
 
     def _fit_noise(self, x: Floats, y: Floats, seed: int) -> float | Floats:
         """Return the likeliest noise of rows that a net has not seen, for each output its own."""
-        held = count_held(self.noise_std, self.validation_fraction, len(x))
+        held = count_held(self.validation_fraction, len(x))
         order = np.random.default_rng(seed).permutation(len(x))
         net = self._train(x[order[held:]], y[order[held:]], outputs=y.shape[1], seed=seed)
-        x, y = x[order[:held]], y[order[:held]]
-        models = [MCDropout(net, output=Column(place)) for place in range(y.shape[1])]
         passes = 100 if self.passes == "auto" else self.passes
-        found = [
-            model.fit_precision(x, y[:, place], passes=passes, seed=seed).noise_std
-            for place, model in enumerate(models)
-        ]
-        return found[0] if len(found) == 1 else np.array(found)
-
-
-def _columns(values: Floats) -> Floats:
-    """Return values with one column for each output, whether the net gives these an axis or not."""
-    return np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-
-
-def _squeezed(values: Floats, *, axis: int) -> Floats:
-    """Leave out the axis of the outputs where there is one output, as Gaussian processes do."""
-    return values.squeeze(axis) if values.shape[axis] == 1 else values
+        return find_noise(net, x[order[:held]], y[order[:held]], passes=passes, seed=seed)

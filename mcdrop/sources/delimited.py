@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ class DelimitedSource(Source):
 
     The file is parsed once when it is opened, in pieces: that counts the rows as the parser sees them, with quoted line
     breaks, and finds text among the numbers before any long work starts. Empty cells and words such as NA become NaN.
-    Lines without anything in them are no rows, except in a file of one column, where such a line is an empty cell. What
-    a reader passes over is parsed, too; whoever goes back makes it start anew.
+    Lines without anything in them are no rows, except in a file of one column, where such a line is an empty cell,
+    unless the file ends with it. What a reader passes over is parsed, too; whoever goes back makes it start anew.
     """
 
     kind = "a CSV file"
@@ -64,6 +64,11 @@ class DelimitedSource(Source):
 
         first = read_csv(self.path, header=None, nrows=1, dtype=str, keep_default_na=False, **self._dialect())
         names = [str(name).strip() for name in first.iloc[0]]
+        if len(names) == 1 and self._start().count(b";") > names[0].count(";") > 0:
+            raise DataError(
+                f"{self.path}: expected commas between its cells, got semicolons; write it with commas, and decimal "
+                "points in its numbers"
+            )
         if all(map(_is_number, names)):
             raise DataError(
                 f"{self.path}: expected names of columns in the first line, got the numbers {first_few(names, most=3)};"
@@ -99,15 +104,13 @@ class DelimitedSource(Source):
             dtype=dtype,
             iterator=True,
             chunksize=piece,
-            low_memory=False,  # else types are guessed in parts of a piece
             skip_blank_lines=self._width > 1,
             **self._dialect(),
         )
 
     def _rows_at_once(self) -> int:
         """Return how many rows to parse at once where all are parsed: few where lines hold long texts."""
-        with gzip.open(self.path) if self._dialect()["compression"] else self.path.open("rb") as file:
-            start = file.read(_LOOK)
+        start = self._start()
         line = len(start) // max(1, start.count(b"\n"))
         return max(1, min(_CELLS // self._width, _BYTES // max(1, line)))
 
@@ -126,7 +129,22 @@ class DelimitedSource(Source):
                 except ValueError as error:
                     self._refuse_text(rows, rows + self._piece, error)
                     raise
-        return rows
+        return rows - (self._width == 1 and self._ends_blank())
+
+    def _ends_blank(self) -> bool:
+        """Tell whether the last line has nothing in it: then it is a line break too many, and no empty cell."""
+        end = b""
+        with self._bytes() as file:
+            while piece := file.read(_LOOK):
+                end = (end + piece)[-4:]
+        return end.replace(b"\r\n", b"\n").replace(b"\r", b"\n").endswith(b"\n\n")
+
+    def _start(self) -> bytes:
+        with self._bytes() as file:
+            return file.read(_LOOK)
+
+    def _bytes(self) -> gzip.GzipFile | IO[bytes]:
+        return gzip.open(self.path) if self._dialect()["compression"] else self.path.open("rb")
 
     def _open(self) -> "_Lines":
         return _Lines(self._parser(np.float64, chosen=True), self._piece)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +26,8 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".web
 class ImageFolder(Source):
     """The images in a folder and its subfolders, sorted so that img2 comes before img10.
 
-    Hidden files and folders are passed over, links are followed, and files whose names do not end as images' do are
-    counted and left out. Only the names of all images lie in memory.
+    Hidden files and folders are passed over. Links are followed, and a folder counts once, however many lead to it.
+    Files whose names do not end as images' do are counted and left out. Only the names of all images lie in memory.
     """
 
     kind = "a folder of images"
@@ -66,6 +67,11 @@ class ImageFolder(Source):
                     self._names.append(name)
                 else:
                     self._others += 1
+            if not self._names and (table := next(self.path.rglob("*.parquet"), None)):
+                raise DataError(
+                    f"{self.path}: expected images, got a folder of Parquet files; name one of them, such as {table}, "
+                    "or write them as one file"
+                )
             if not self._names:
                 raise DataError(
                     f"{self.path}: expected images, files that end in {', '.join(IMAGE_ENDINGS)}, got none among "
@@ -145,20 +151,22 @@ def _by_length(digits: re.Match[str]) -> str:
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Yield the files below a folder, by paths with slashes; a link to a folder that it lies in is passed over."""
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        here = Path(folder)
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".")
-            and not ((here / name).is_symlink() and here.resolve().is_relative_to((here / name).resolve()))
-        ]
-        for name in files:
-            if not name.startswith("."):
-                yield (here / name).relative_to(root).as_posix()
-
-
-def _refuse(error: OSError) -> None:
-    """Raise what keeps a folder from being listed, which a walk would pass over."""
-    raise error
+    """Yield the files below a folder, by paths with slashes; links come last, so that a folder has its own name."""
+    waiting: deque[Path] = deque([root])
+    seen: set[Path] = set()
+    while waiting:
+        folder = waiting.popleft()
+        if folder.resolve() in seen:
+            continue
+        seen.add(folder.resolve())
+        subfolders = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if Path(entry).is_dir() if entry.is_symlink() else entry.is_dir():
+                    subfolders.append(Path(entry))
+                else:
+                    yield Path(entry).relative_to(root).as_posix()
+        for path in sorted(subfolders):  # so that of two links to a folder the same one counts everywhere
+            (waiting.append if path.is_symlink() else waiting.appendleft)(path)

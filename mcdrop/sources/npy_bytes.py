@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mcdrop.errors import DataError
 from mcdrop.sources.layout import RowType, row_type
 
-__all__ = ["PIECE", "Header", "read_header", "read_rows"]
+__all__ = ["PIECE", "Header", "holds_numbers", "read_header", "read_rows"]
 
 PIECE = 2**20
 """So many bytes are read from a stream at once."""
@@ -62,13 +62,7 @@ def read_header(stream: IO[bytes], *, place: Path, what: str) -> Header:
         DataError: If the array is pickled, holds no numbers, or has no rows on its first axis.
         ValueError: If it is no such header.
     """
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:  # only records have names that need a later one
-        raise ValueError(f"version {version} of the format")
+    shape, fortran, dtype = _read_start(stream)
     if dtype.hasobject:
         raise DataError(
             f"{place}: expected numbers in {what}, got a pickled array, which was refused since to read it would run "
@@ -76,6 +70,28 @@ def read_header(stream: IO[bytes], *, place: Path, what: str) -> Header:
         )
     row = row_type(shape, dtype, place=place, what=what)
     return Header(shape[0], row, dtype, fortran, stream.tell())
+
+
+def holds_numbers(stream: IO[bytes]) -> bool:
+    """Tell whether an array holds numbers or truth values, by its header; nothing else of it is read.
+
+    Args:
+        stream: At the start of the header.
+
+    Raises:
+        ValueError: If it is no such header.
+    """
+    return _read_start(stream)[2].kind in "biufc"
+
+
+def _read_start(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, whether the order is Fortran's, and type."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(stream)
+    raise ValueError(f"version {version} of the format")  # only records have names that need a later one
 
 
 def read_rows(stream: IO[bytes], header: Header, rows: int) -> NDArray[Any]:

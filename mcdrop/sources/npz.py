@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import DataError
 from mcdrop.sources.layout import Contents, common_length, first_few
-from mcdrop.sources.npy_bytes import PIECE, Header, read_header, read_rows
+from mcdrop.sources.npy_bytes import PIECE, Header, holds_numbers, read_header, read_rows
 from mcdrop.sources.source import Source
 
 __all__ = ["NpzSource"]
@@ -18,7 +18,7 @@ _ENDING = ".npy"
 
 
 class NpzSource(Source):
-    """Members of a `.npz` archive: one is a positional input, several are keyword inputs.
+    """Members of a `.npz` archive: one is a positional input, several are keyword inputs; texts and objects are none.
 
     A member can only be read forward; whoever goes back makes it start anew.
     """
@@ -28,9 +28,9 @@ class NpzSource(Source):
     def _examine(self) -> Contents:
         with zipfile.ZipFile(self.path) as archive:
             names = [info.filename.removesuffix(_ENDING) for info in archive.infolist() if _is_array(info)]
-            chosen = names if self._part is None else [self._part]
+            chosen = [self._part] if self._part is not None else [name for name in names if _is_numeric(archive, name)]
             if not chosen or chosen[0] not in names:
-                expected = "arrays" if self._part is None else f"an array {self._part!r}"
+                expected = "arrays of numbers" if self._part is None else f"an array {self._part!r}"
                 raise DataError(f"{self.path}: expected {expected}, got none; there are {first_few(names)}")
             self._headers = {name: self._header(archive, name) for name in chosen}
         rows = common_length({name: header.rows for name, header in self._headers.items()}, place=self.path)
@@ -89,12 +89,17 @@ class _Members:
 
 
 def _skip(stream: IO[bytes], count: int) -> None:
-    """Read past so many bytes; to seek would leave them out of the checksum."""
+    """Read past so many bytes; to seek would end the checksum, from Python 3.12 on."""
     while count > 0:
         piece = stream.read(min(PIECE, count))
         if not piece:
             raise EOFError("it ends early")
         count -= len(piece)
+
+
+def _is_numeric(archive: zipfile.ZipFile, name: str) -> bool:
+    with archive.open(name + _ENDING) as stream:
+        return holds_numbers(stream)
 
 
 def _is_array(info: zipfile.ZipInfo) -> bool:

@@ -7,7 +7,7 @@ from mcdrop.errors import DataError, InputError
 from mcdrop.sources.columns import check_columns
 from mcdrop.sources.delimited import DelimitedSource
 from mcdrop.sources.hdf5 import HDF5Source
-from mcdrop.sources.image_folder import ImageFolder
+from mcdrop.sources.image_folder import IMAGE_ENDINGS, ImageFolder
 from mcdrop.sources.images import ImageOptions
 from mcdrop.sources.npy import NpySource
 from mcdrop.sources.npz import NpzSource
@@ -97,6 +97,8 @@ def _ending_of(path: Path) -> str | None:
         raise DataError(f"{path}: expected a file of inputs or a folder of images, got nothing there; check the path")
     if not path.is_file():
         raise DataError(f"{path}: expected a file of inputs, got something that is no file; check the path")
+    if path.name.lower().endswith(IMAGE_ENDINGS):
+        raise InputError(f"{path}: expected a folder of images, got one image; name its folder, {path.parent}")
     ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
     if ending is None:
         raise InputError(

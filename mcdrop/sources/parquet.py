@@ -17,7 +17,7 @@ from mcdrop.sources.source import Source
 
 __all__ = ["ParquetSource"]
 
-_INDEX = "__index_level_"  # what pandas calls the index that it writes beside the columns
+_INDEX = "__index_level_"  # what pandas calls an index without a name that it writes beside the columns
 _FEW = 1024  # rows that are read to see how long the lists are
 
 
@@ -49,7 +49,7 @@ class ParquetSource(Source):
     def _examine(self) -> Contents:
         with closing(_file(self.path)) as file:
             schema = file.schema_arrow
-            names = [name for name in schema.names if self._wanted is not None or not name.startswith(_INDEX)]
+            names = [name for name in schema.names if self._wanted is not None or not _is_index(schema, name)]
             chosen = choose_columns(names, self._wanted, place=self.path)
             self._options["columns"] = chosen
             types = {name: schema.field(name).type for name in chosen}
@@ -84,7 +84,7 @@ class ParquetSource(Source):
             if first < stop and start < end:
                 columns = groups.read(group)
                 part = slice(max(start, first) - first, min(stop, end) - first)
-                # Copies, so that a group is not kept by a block of it
+                # Copies, so that a group is freed before the next one is read
                 parts.append({name: column[part].copy() for name, column in columns.items()})
         columns = {name: np.concatenate([part[name] for part in parts]) for name in self._columns}
         if self.arrays is self._columns:
@@ -116,6 +116,12 @@ class _Groups:
         """Close the file and let go of the group."""
         self._last = None
         self._file.close()
+
+
+def _is_index(schema: Any, name: str) -> bool:
+    """Tell a column of an index that pandas wrote: the schema lists them, whatever they are called."""
+    listed = (schema.pandas_metadata or {}).get("index_columns", [])
+    return name.startswith(_INDEX) or name in [each for each in listed if isinstance(each, str)]
 
 
 def _file(path: Path) -> Any:

@@ -27,6 +27,7 @@ def write_blocks(
     *,
     coords: Mapping[str, ArrayLike | Labels] | None = None,
     progress: bool | str = False,
+    partial: str | None = None,
 ) -> Path:
     """Write blocks of points to the file that `write` would make of them as a whole.
 
@@ -41,6 +42,8 @@ def write_blocks(
         coords: Labels along an axis, by its name: an array, or a function that gives the labels from one position up
             to another, so that they need not be in memory. Default: 0, 1, 2, ...
         progress: Show a progress bar, or a text beside one.
+        partial: Name of the file beside it that is written first. For a caller who sees to it that no one else writes
+            there: what a process that was killed left under this name is removed before. Default: a name of chance.
 
     Returns:
         The path.
@@ -73,7 +76,7 @@ def write_blocks(
                 del groups  # before the next one is read
                 advance(stop - start)
 
-    save(target, whole.specs, encode(attributes) | own(kind), fill_in, labels=labels)
+    save(target, whole.specs, encode(attributes) | own(kind), fill_in, labels=labels, partial=partial)
     return target
 
 

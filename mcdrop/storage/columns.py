@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mcdrop.errors import InputError
 from mcdrop.storage.archive import POINT, Group
-from mcdrop.storage.layout import Spec, Specs
+from mcdrop.storage.layout import Spec, Specs, specs_of
 from mcdrop.storage.missing import ROW, missing_in
 
-__all__ = ["ROW_COLUMN", "Cells", "Column", "cells_of", "columns_of", "rows_of"]
+__all__ = ["ROW_COLUMN", "Cells", "Column", "cells_of", "check_columns", "columns_of", "rows_of"]
 
 ROW_COLUMN = "row"
 """Name of the first column, which says which point it is."""
@@ -73,7 +73,10 @@ def columns_of(specs: Specs) -> list[Column]:
             )
     count = sum(math.prod(_inner(spec)) for _, _, spec in per_point)
     if count > _MOST:
-        raise InputError(f"a table can have up to {_MOST} columns, got {count} numbers per point; write HDF5")
+        raise InputError(
+            f"a table can have up to {_MOST} columns, got {count} numbers per point; write HDF5 "
+            '(format="hdf5", --format hdf5)'
+        )
     columns = [
         Column("_".join([name, *map(str, place)]) if math.prod(_inner(spec)) > 1 else name, group, name, place, dtype)
         for group, name, spec in per_point
@@ -82,8 +85,23 @@ def columns_of(specs: Specs) -> list[Column]:
     ]
     names = [ROW_COLUMN, *(column.name for column in columns)]
     if twice := sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []:
-        raise InputError(f"columns must have names of their own, got {twice[0]!r} twice; rename a variable")
+        raise InputError(
+            f"columns must have names of their own, got {twice[0]!r} twice; rename a variable, or write HDF5 "
+            '(format="hdf5", --format hdf5)'
+        )
     return columns
+
+
+def check_columns(groups: Mapping[str, Group]) -> None:
+    """See that a table could hold such variables, before there are many of them.
+
+    Args:
+        groups: Variables of some points, by group and name.
+
+    Raises:
+        InputError: If it could not.
+    """
+    columns_of(specs_of(groups))
 
 
 def cells_of(columns: list[Column], groups: Mapping[str, Group]) -> Iterator[Cells]:

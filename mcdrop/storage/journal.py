@@ -76,7 +76,8 @@ class Journal:
         Args:
             path: The file; its folder is made if need be.
             about: Plain data about the run: what JSON can hold, no NaN among it.
-            overwrite: Whether a journal that is there already is given up. No other file ever is.
+            overwrite: Whether a journal that is there already is given up, even if there are blocks in it. One without
+                any always is, no other file ever.
 
         Raises:
             InputError: If there is a journal already, or `about` is no plain data.
@@ -89,7 +90,7 @@ class Journal:
         lock = acquire(place)
         try:
             if place.exists():
-                _refuse_to_replace(place, overwrite=overwrite)
+                _refuse_to_replace(place, overwrite=overwrite or cls.is_empty(place))
             write_whole(place, lambda new: new.write_bytes(head), advice=_ADVICE)
             return cls(place, _open(place), lock)
         except BaseException:
@@ -110,15 +111,29 @@ class Journal:
         place = as_path(path)
         if not place.is_file():
             what = "a folder" if place.is_dir() else "no such file"
-            raise _unusable(place, what, "check the path, or begin anew without --resume")
+            raise _unusable(place, what, "check the path, or leave out --resume to begin anew")
         lock = acquire(place)
         try:
             return cls(place, _open(place), lock)
         except BaseException as error:
             release(place, lock)
             if isinstance(error, ValueError):  # of the head
-                raise _unusable(place, str(error), "begin anew without --resume") from error
+                raise _unusable(place, str(error), _advice_for(place)) from error
             raise
+
+    @staticmethod
+    def is_empty(path: str | Path) -> bool:
+        """Tell whether a file is a journal in which there is no block: what a run leaves that did not get far.
+
+        Args:
+            path: The file; it is only read, even while another run writes to it.
+        """
+        try:
+            with as_path(path).open("rb") as file:
+                _, key, start = read_head(file)
+                return next(find(file, key=key, start=start), None) is None
+        except (OSError, ValueError):  # it is not there, or no journal that can be read
+            return False
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -272,6 +287,13 @@ def _open(place: Path) -> BinaryIO:
         return place.open("r+b", buffering=0)
     except OSError as error:
         raise OutputError(f"cannot write {place}: {error.strerror}; check its permissions") from error
+
+
+def _advice_for(place: Path) -> str:
+    """Return what to do about a file whose head cannot be read."""
+    with place.open("rb") as file:
+        known = is_journal(file.read(16))
+    return "give it up with --overwrite" if known else "move it away, or choose another output"
 
 
 def _refuse_to_replace(place: Path, *, overwrite: bool) -> None:

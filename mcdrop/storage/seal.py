@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["inspect", "seal"]
+__all__ = ["has_seal", "inspect", "seal"]
 
 _MARK = b"\nmcdrop sha-256: "
 _LENGTH = len(_MARK) + hashlib.sha256().digest_size
@@ -19,6 +19,16 @@ def seal(path: Path) -> None:
     with path.open("r+b") as file:
         digest = hashlib.file_digest(file, "sha256")
         file.write(_MARK + digest.digest())
+
+
+def has_seal(path: Path) -> bool:
+    """Say whether a file ends with a seal; the seal itself is not checked, so that only the end is read."""
+    left = path.stat().st_size - _LENGTH
+    if left < 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(left)
+        return file.read(len(_MARK)) == _MARK
 
 
 def inspect(path: Path) -> Literal["whole", "damaged", "unsealed"]:

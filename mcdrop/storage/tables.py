@@ -36,6 +36,7 @@ def write_table(
     format: TableFormat,
     labels: ArrayLike | Labels | None = None,
     progress: bool | str = False,
+    partial: str | None = None,
 ) -> Path:
     """Write one row per point, with a column for each number that a prediction has there.
 
@@ -51,6 +52,8 @@ def write_table(
         labels: Name or number of every point, as an array or a function that gives them from one position up to
             another. Default: the variable `row` of the blocks if there is one, else 0, 1, 2, ...
         progress: Show a progress bar, or a text beside one.
+        partial: Name of the file beside it that is written first. For a caller who sees to it that no one else writes
+            there: what a process that was killed left under this name is removed before. Default: a name of chance.
 
     Returns:
         The path.
@@ -83,6 +86,7 @@ def write_table(
             target,
             lambda place: _write(opened(place), whole, columns, known, progress),
             advice="choose a writable folder with enough space",
+            partial=partial,
         )
     except OutputError as error:
         if isinstance(error.__cause__, DataError):  # of what is written: the place is not to blame

@@ -75,6 +75,7 @@ def save(
     fill_in: Callable[[Any], object],
     *,
     labels: Mapping[str, Labels],
+    partial: str | None = None,
 ) -> None:
     """Make a sealed file of variables; what was there is replaced once it is whole.
 
@@ -84,11 +85,12 @@ def save(
         attributes: The root's, as HDF5 can hold them.
         fill_in: Writes the values into the open h5netcdf file.
         labels: Labels along some axes, by the axis's name.
+        partial: Name of the file that is written first, as for `write_blocks`.
 
     Raises:
         OutputError: If the file cannot be written, or something is there that is no file; it is still there then.
     """
-    _replace(target, size_of(specs), lambda place: _build(place, specs, attributes, fill_in, labels))
+    _replace(target, size_of(specs), lambda place: _build(place, specs, attributes, fill_in, labels), name=partial)
 
 
 def _build(
@@ -106,13 +108,15 @@ def _build(
         fill_in(file)
 
 
-def _replace(target: Path, size: int, save: Callable[[Path], object]) -> None:
+def _replace(target: Path, size: int, save: Callable[[Path], object], *, name: str | None) -> None:
     """Save to a file of about that size beside the target, then rename it."""
     partial: Path | None = None
     try:
         target = target.resolve()  # a link stays a link
         mode = mode_there(target)
-        partial = target.with_name(f".partial-{secrets.token_hex(8)}.nc")
+        partial = target.with_name(name or f".partial-{secrets.token_hex(8)}.nc")
+        if name:
+            partial.unlink(missing_ok=True)
         with partial.open("xb") as file:  # says what is wrong with the folder in plainer words than HDF5 does
             if mode is not None:
                 partial.chmod(0o600)  # what only its owner may read is not shown while it is written either

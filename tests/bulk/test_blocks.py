@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 import mcdrop
-from mcdrop import storage
+from mcdrop import InputError, MCDropout, NetError, storage
 from mcdrop.bulk import predict_file
-from mcdrop.bulk.blocks import Reader, complete_row, groups_of, with_gaps
+from mcdrop.bulk.blocks import Reader, complete_row, first_rows, groups_of, with_gaps
 from mcdrop.errors import DataError
 from mcdrop.sources import open_source
 from tests.bulk import made
@@ -169,7 +170,7 @@ def test_without_gaps_all_is_as_it_is_anyway(tmp_path, out, on_nan):
     x = write_npy(tmp_path)
     predict_file(made.regression(), x, out, on_nan=on_nan, **CALL)
     predict_file(made.regression(), x, tmp_path / "whole.h5", **CALL)
-    assert_bits(out, tmp_path / "whole.h5")
+    assert_bits(out, tmp_path / "whole.h5", on_nan=on_nan)
 
 
 def test_the_transform_sees_no_gaps(tmp_path, out):
@@ -206,3 +207,84 @@ def test_gaps_that_are_put_back_are_those_that_were_left_out(gaps):
                 values = np.moveaxis(values, 0, variable.dims.index("point"))
                 expected[group][name] = storage.Variable(variable.dims, values, variable.units, variable.long_name)
     assert_same(whole, expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "expected"),
+    [
+        ((2000, 3), "f4", 1024),
+        ((7, 3), "f4", 7),
+        ((200, 1 << 20), "u1", 64),
+        ((200, 1 << 20), "f4", 16),
+        ((3, 1 << 25), "f4", 1),
+    ],
+)
+def test_no_more_is_looked_at_first_than_fits_in_memory(tmp_path, shape, kind, expected):
+    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", kind, shape)  # of zeros, most of them on no disk
+    with open_source(tmp_path / "x.npy") as source:
+        assert first_rows(source) == expected
+
+
+def test_the_net_is_surveyed_with_and_gaps_are_looked_for_in_few_large_rows(tmp_path, out, monkeypatch):
+    monkeypatch.setattr("mcdrop.bulk.blocks._STEP_BYTES", 60)  # 5 rows of 3 float32
+    x, seen = write_npy(tmp_path, holed(rows=range(12))), []
+    with open_source(x) as source:
+        read = source.read
+        monkeypatch.setattr(source, "read", lambda start, stop: seen.append((start, stop)) or read(start, stop))
+        np.testing.assert_array_equal(complete_row(source), X[12:13])
+        assert seen == [(0, 5), (5, 10), (10, 15)]
+        predict_file(made.regression(), source, out, on_nan="skip", passes=2, batch_size=4)
+    assert max(stop - start for start, stop in seen) == 5
+    assert_predicted(out, made.regression().predict(X[12:], passes=2), rows=range(12, ROWS))
+
+
+def failing(x):
+    raise ValueError("could not\n reshape")
+
+
+class Failing:
+    def __call__(self, x):
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (failing, "the transform failing must take .* got ValueError on rows 0 to 52: could not reshape; mend the"),
+        (Failing(), "the transform Failing must take .* got KeyError on rows 0 to 52: no message; mend"),
+    ],
+)
+def test_a_transform_that_fails_is_named_with_its_rows(tmp_path, out, transform, message):
+    with pytest.raises(InputError, match=message) as caught:
+        predict_file(made.regression(), write_npy(tmp_path), out, transform=transform, **CALL)
+    assert isinstance(caught.value.__cause__, ValueError | KeyError)
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.npy"]
+
+
+def test_a_transform_that_fails_later_is_told_with_the_numbers_of_all_inputs(tmp_path, out):
+    def picky(x):
+        assert not (x > 50).any(), "too large"
+        return x
+
+    x = np.array(np.resize(X, (1250, 3)))
+    x[1130] = 99
+    with pytest.raises(InputError, match="AssertionError on rows 1,100 to 1,199: too large"):
+        predict_file(made.regression(), write_npy(tmp_path, x), out, transform=picky, passes=2, batch_size=100)
+    assert journal_of(out).exists()
+
+
+@pytest.mark.parametrize("options", [{"passes": 2}, {"passes": "auto", "tolerance": 0.5, "max_passes": 200}])
+def test_infinite_inputs_are_told_by_the_number_of_the_row_and_what_to_do(tmp_path, out, options):
+    x = np.array(np.resize(X, (1250, 3)))
+    x[[1130, 1131]] = np.inf
+    told = r"2 of 100 rows \(1130, 1131\).*; 2 of these rows hold infinity in the inputs, the first .* row 1,130: bound"
+    with pytest.raises(NetError, match=told):
+        predict_file(made.regression(), write_npy(tmp_path, x), out, on_nan="skip", batch_size=100, **options)
+
+
+def test_a_net_that_gives_infinity_is_told_by_the_number_of_the_row_alone(tmp_path, out):
+    net = nn.Sequential(made.make_net(), nn.Threshold(-1e9, 0))
+    x = np.array(np.resize(X, (1250, 3)))
+    x[1130] = 3e38
+    with pytest.raises(NetError, match=r"1 of 100 rows \(1130\); look at these inputs, and at the net's weights$"):
+        predict_file(MCDropout(net), write_npy(tmp_path, x), out, passes=2, batch_size=100)

@@ -1,5 +1,7 @@
 """From a file to a file: what `MCDropout.predict` gives for all rows at once, whatever the kind of file and blocks."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +82,7 @@ def test_the_file_says_where_it_comes_from_and_loads_as_a_prediction(tmp_path, o
     assert len(run) == 16 and int(run, 16) >= 0
     assert told.pop("inputs") == "x.npy, 53 rows of (3,) float32"
     assert told.pop("input_rows") == 53
+    assert told.pop("on_nan") == "error"
     assert told == pred.provenance
     loaded = mcdrop.load(out)
     assert isinstance(loaded, RegressionPredictive)
@@ -297,3 +300,57 @@ def test_whoever_predicts_is_ended_by_an_error(tmp_path, out):
         predict_file(made.regression(), write_npy(tmp_path), out, execute=holding, passes=2, batch_size=BLOCK)
     assert ended == [True]  # while the error, and so the frame that it came from, is there
     assert caught.traceback
+
+
+class Wide(nn.Module):
+    """More outputs than a table has columns, with the spread of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 6000), nn.Dropout(0.5))
+
+    def forward(self, x):
+        return self.body(x)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_of_too_many_columns_is_refused_after_one_block(tmp_path, ending):
+    seen = []
+
+    def counted(prepared, reader, missing, advance):
+        for done in in_process(prepared, reader, missing, advance):
+            seen.append(done.start)
+            yield done
+
+    call = {"execute": counted, "passes": 2, "batch_size": BLOCK}
+    with pytest.raises(
+        InputError, match=r"up to 10000 columns, got 18000 .* write HDF5 \(format=\"hdf5\", --format hdf5"
+    ):
+        predict_file(MCDropout(Wide()), write_npy(tmp_path), tmp_path / f"y.{ending}", **call)
+    assert seen == [0]
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.npy"]  # so that the mended command runs
+    assert predict_file(MCDropout(Wide()), tmp_path / "x.npy", tmp_path / "y.h5", **call).rows == ROWS
+
+
+def test_rows_that_have_not_converged_are_told_of_once_for_all_blocks(tmp_path, out):
+    call = {"passes": "auto", "max_passes": 100, "sampling": "iid", "tolerance": 0.01}
+    with pytest.warns(UserWarning) as whole:
+        made.regression().predict(X, **call)
+    with pytest.warns(UserWarning) as caught:
+        done = predict_file(made.regression(), write_npy(tmp_path), out, batch_size=BLOCK, **call)
+    assert [str(each.message) for each in caught] == [str(each.message) for each in whole]
+    assert str(caught[0].message).startswith("53 of 53 points should have a Monte Carlo error within the tolerance")
+    assert caught[0].filename == __file__
+    assert done.unsettled == ROWS
+
+
+def test_where_all_rows_converge_nothing_is_said_and_other_warnings_are(tmp_path, out):
+    done = predict_file(made.classification(), write_npy(tmp_path), out, batch_size=BLOCK, **AUTO)
+    assert done.unsettled == 0
+
+    def warning(prepared, reader, missing, advance):
+        warnings.warn("something else", RuntimeWarning, stacklevel=1)
+        return in_process(prepared, reader, missing, advance)
+
+    with pytest.warns(RuntimeWarning, match="something else"):
+        predict_file(made.regression(), tmp_path / "x.npy", out, execute=warning, overwrite=True, passes=2)

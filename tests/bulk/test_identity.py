@@ -2,6 +2,9 @@
 
 import functools
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from torch import nn
 
 from mcdrop import MCDropout
 from mcdrop.bulk.identity import differences, identity, run_name
+from mcdrop.bulk.transforms import describe
+from mcdrop.models import import_named
 from mcdrop.sources import open_source
 from tests.bulk import made
 
@@ -128,6 +133,122 @@ def test_a_transform_is_known_by_its_name_and_code(about):
     assert told[1].startswith(f"{__name__}:scaled (")
     assert about(transform=Scale())["transform"] == told[7]  # its place in memory does not count
     assert about(transform=functools.partial(scaled, by=2.0))["transform"] == told[4]
+
+
+NET = """
+import torch
+from torch import nn
+
+class Base(nn.Module):
+    def forward(self, x):
+        return self.body(x){first}
+
+class Net(Base):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5))
+
+    def extra(self):
+        return {second}
+"""
+
+
+def test_a_net_is_known_by_the_code_of_its_classes(tmp_path, about):
+    """Of its own class and of those it inherits from; which file they are in says nothing."""
+    told = []
+    for number, (first, second) in enumerate([("", 1), ("", 1), (" * 2", 1), ("", 2)]):
+        place = tmp_path / f"net{number}.py"
+        place.write_text(NET.format(first=first, second=second))
+        told.append(about(net=nn.Sequential(import_named(f"{place}:Net")())))
+    assert told[0] == told[1]
+    for other in told[2:]:
+        assert [name.split(" ")[0] for name in differences(told[0], other)] == ["net.code"]
+
+
+def test_a_class_without_source_is_known_by_how_it_prints_itself(about):
+    space = {}
+    exec("from torch import nn\nclass Typed(nn.Identity):\n    pass", space)
+    assert about(net=nn.Sequential(made.make_net(), space["Typed"]()))["net"]["code"]
+
+
+def holding(held, default=None):
+    def transform(x, more=default, *, last=default):
+        return (x, held)
+
+    return transform
+
+
+def calling_itself():
+    def transform(x):
+        return x if len(x) == 0 else transform(x[:0])
+
+    return transform
+
+
+class Bound:
+    def __init__(self, by):
+        self.by = by
+
+    def __repr__(self):
+        return f"Bound({self.by})"
+
+    def transform(self, x):
+        return x * self.by
+
+
+LONG = np.arange(5000.0)
+HELD = [
+    1.0,
+    2.0,
+    "a",
+    [1.0, scaled],
+    [1.0, holding(1)],
+    [1.0, holding(2)],
+    {"a": 1},
+    {"a": 2},
+    LONG,
+    np.where(LONG == 2500, 0, LONG),  # prints itself as the one before does
+    torch.as_tensor(LONG),
+    torch.as_tensor(LONG).to(torch.bfloat16),
+    {"b", "c"},
+    nn.Linear(1, 1),
+    nn.Linear(1, 1),  # of other weights
+    np.array(["a", None], dtype=object),
+    Scale(),
+    scaled,
+]
+
+
+@pytest.mark.parametrize(
+    "hold", [holding, lambda each: holding(None, each), lambda each: functools.partial(scaled, each)]
+)
+def test_a_transform_is_known_by_what_it_holds(hold):
+    told = [describe(hold(each)) for each in HELD]
+    assert len(set(told)) == len(told)
+    assert [describe(hold(each)) for each in HELD] == told
+
+
+def test_a_transform_is_known_by_the_function_that_is_partly_called():
+    first, second = (functools.partial(holding(held), more=1) for held in (1, 2))
+    assert describe(first) != describe(second)
+    assert describe(first) == describe(functools.partial(holding(1), more=1))
+
+
+def test_a_method_is_known_by_its_object_and_a_function_may_hold_itself():
+    assert describe(Bound(1).transform) == describe(Bound(1).transform) != describe(Bound(2).transform)
+    assert describe(calling_itself()) == describe(calling_itself())
+
+
+def test_sets_are_told_alike_in_every_process():
+    code = "from tests.bulk.test_identity import describe, holding; print(describe(holding(set('abcdefgh'))))"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert [each.split()[1:] for each in told] == [describe(holding(set("abcdefgh"))).split()[1:]]
 
 
 def test_differences_are_named_with_both_values_where_they_are_short():

@@ -10,6 +10,7 @@ from torch import nn
 from mcdrop import InputError, MCDropout, OutputError, storage
 from mcdrop.bulk import in_process, predict_file
 from mcdrop.errors import DataError
+from mcdrop.models import import_named
 from mcdrop.storage import Journal
 from tests.bulk import made
 from tests.bulk.made import (
@@ -313,14 +314,120 @@ def test_two_runs_into_one_output_at_once_are_refused(x, out):
     refused = []
 
     def meanwhile(prepared, reader, missing, advance):
-        for more in ({}, {"resume": True}, {"overwrite": True}):
-            with pytest.raises(OutputError) as caught:
-                predict_file(made.regression(), x, out, execute=nobody, **more, **CALL)
-            refused.append(str(caught.value))
-        return in_process(prepared, reader, missing, advance)
+        blocks = in_process(prepared, reader, missing, advance)
+        for started in (False, True):
+            for more in ({}, {"resume": True}, {"overwrite": True}):
+                with pytest.raises(OutputError) as caught:
+                    predict_file(made.regression(), x, out, execute=nobody, **more, **CALL)
+                refused.append(str(caught.value))
+            yield from blocks if started else [next(blocks), next(blocks)]
 
     predict_file(made.regression(), x, out, execute=meanwhile, **CALL)
-    assert "got an unfinished run" in refused[0]
-    assert all("must belong to one run at a time" in message for message in refused[1:]) and len(refused) == 3
+    assert "got an unfinished run" in refused.pop(3)
+    assert all("must belong to one run at a time" in message for message in refused) and len(refused) == 5
     assert_bits(out, uninterrupted(x))
     assert sorted(path.name for path in out.parent.iterdir()) == ["whole.h5", "x.npy", "y.h5"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_run_that_fails_before_any_block_leaves_nothing(x, out, error):
+    interrupted(x, out, 0, error=error)
+    assert not journal_of(out).exists()
+    assert predict_file(made.regression(), x, out, seed=1, **CALL).resumed == 0  # the command as it was mended
+
+
+def left_empty(x, out):
+    """Leave the journal of a run that was killed within its first block, of another seed."""
+    interrupted(x, out, 1, seed=3)
+    with Journal.resume(journal_of(out)) as journal:
+        end = journal.entries[0].place
+    os.truncate(journal_of(out), end + 10)
+
+
+@pytest.mark.parametrize("more", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_journal_in_which_nothing_is_counts_as_none(x, out, more):
+    left_empty(x, out)
+    assert predict_file(made.regression(), x, out, **more, **CALL).resumed == 0
+    assert_bits(out, uninterrupted(x))
+    assert not journal_of(out).exists()
+
+
+def test_a_finished_run_is_finished_beside_a_journal_in_which_nothing_is(x, out):
+    predict_file(made.regression(), x, out, **CALL)
+    left_empty(x, out.with_name("other.h5"))
+    journal_of(out.with_name("other.h5")).rename(journal_of(out))
+    assert predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL).resumed == ROWS
+
+
+def test_a_file_that_comes_during_the_run_is_not_replaced_unless_it_is_said(x, out):
+    def meanwhile(prepared, reader, missing, advance):
+        yield from in_process(prepared, reader, missing, advance)
+        out.write_text("mine")
+
+    with pytest.raises(
+        OutputError, match=r"got a file that has come there during the run; move it .* y\.h5\.unfinished"
+    ):
+        predict_file(made.regression(), x, out, execute=meanwhile, **CALL)
+    assert out.read_text() == "mine"
+    done = predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    assert done.resumed == ROWS
+    predict_file(made.regression(), x, out, overwrite=True, execute=meanwhile, **CALL)
+    assert_bits(out, uninterrupted(x))
+
+
+@pytest.mark.parametrize(("first", "last"), [("skip", "keep"), ("keep", "skip"), ("skip", "error")])
+def test_a_finished_file_with_other_gaps_is_not_what_was_asked_for(tmp_path, out, first, last):
+    x = X.copy()
+    x[20, 1] = np.nan
+    place = write_npy(tmp_path, x)
+    predict_file(made.regression(), place, out, on_nan=first, **CALL)
+    assert storage.read(out).attributes["on_nan"] == first
+    before = out.read_bytes()
+    if last == "error":
+        with pytest.raises(DataError, match="got it in row 20"):
+            predict_file(made.regression(), place, out, on_nan=last, resume=True, **CALL)
+    else:
+        told = f"finished with on_nan='{last}' .* was finished with '{first}'; ask for that, or .*--overwrite"
+        with pytest.raises(OutputError, match=told):
+            predict_file(made.regression(), place, out, on_nan=last, resume=True, execute=nobody, **CALL)
+    assert out.read_bytes() == before
+    predict_file(made.regression(), place, out, on_nan=first, resume=True, execute=nobody, **CALL)
+
+
+def test_a_finished_file_is_known_without_its_arrays(x, out, monkeypatch):
+    predict_file(made.regression(), x, out, **CALL)
+    monkeypatch.setattr("mcdrop.storage.read", nobody)
+    predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    with out.open("r+b") as file:
+        file.truncate(out.stat().st_size - 100)
+    with pytest.raises(OutputError, match="got a file of another run or program"):
+        predict_file(made.regression(), x, out, resume=True, **CALL)
+
+
+@pytest.mark.parametrize("name", ["y.h5", "y.csv"])
+def test_what_a_killed_run_left_of_the_file_is_replaced(x, out, monkeypatch, name):
+    place, seen = out.with_name(name), []
+    left = out.with_name(f".{name}.partial")
+    left.write_bytes(bytes(100_000))
+    read = Journal.read
+
+    def watched(journal, entry):
+        seen.append((sorted(path.name for path in out.parent.glob(".*.partial*")), left.stat().st_size))
+        return read(journal, entry)
+
+    monkeypatch.setattr(Journal, "read", watched)
+    predict_file(made.regression(), x, place, **CALL)
+    assert seen[-1][0] == [left.name] and seen[-1][1] < 100_000
+    assert sorted(path.name for path in out.parent.iterdir()) == ["x.npy", name]
+
+
+def test_a_net_whose_code_has_changed_is_another_net(tmp_path, x, out):
+    code = "import torch\nfrom torch import nn\nclass Net(nn.Module):\n"
+    code += "    def __init__(self):\n        super().__init__()\n        torch.manual_seed(0)\n"
+    code += "        self.body = nn.Sequential(nn.Linear(3, 1), nn.Dropout(0.5))\n"
+    code += "    def forward(self, x):\n        return self.body(x)"
+    for name, text in (("first", code), ("second", f"{code} * 2")):
+        (tmp_path / f"{name}.py").write_text(f"{text}\n")
+    interrupted(x, out, model=lambda: MCDropout(import_named(f"{tmp_path}/first.py:Net")()))
+    with pytest.raises(InputError, match=r"got another net\.code"):
+        predict_file(MCDropout(import_named(f"{tmp_path}/second.py:Net")()), x, out, resume=True, **CALL)

@@ -35,3 +35,15 @@ def test_a_file_of_bytes_is_predicted_as_what_they_stand_for(tmp_path):
         predict_file(made.regression(), x, out, resume=True, **call | {"transform": DividedBy(256)})
     predict_file(made.regression(), x, out, resume=True, **call)
     assert_predicted(out, made.regression().predict((pixels / 255).astype(np.float32), passes=30))
+
+
+@pytest.mark.parametrize("divisor", [1e5, 1e-5, 3.0])
+def test_half_precision_is_divided_by_what_it_cannot_hold(divisor):
+    x = np.array([0.5, 2.0, 100.0], np.float16) if divisor > 1 else np.array([1e-3, 0.1], np.float16)
+    got = DividedBy(divisor)(x)
+    assert got.dtype == np.float16
+    np.testing.assert_array_equal(got, (x.astype(np.float64) / divisor).astype(np.float16))
+
+
+def test_doubles_are_divided_as_doubles():
+    np.testing.assert_array_equal(DividedBy(3)(np.array([1.0])), [1 / 3])

@@ -105,6 +105,26 @@ def test_groups_and_noise_are_passed_on(folder):
         assert (cell["value"], cell["error"]) == (table.at[model, "NLL"], table.errors.at[model, "NLL"])
 
 
+def test_missing_noise_is_told_in_the_words_of_the_command_line(folder):
+    gaussian(1.0, points=POINTS, noise=None).save("silent.h5")
+    args = ("right.h5", "silent.h5", "--truth", "t.npy")
+    for output in (compare(*args).output, compare(*args, "--format", "json").output):
+        assert "scored on its epistemic spread alone; pass --noise-std." in output and "noise_std" not in output
+
+
+def test_truth_and_groups_are_columns_of_tables(folder):
+    import pandas as pd
+
+    t, groups = np.load("t.npy"), np.repeat(["a", "b", "c", "d", "e", "f"], POINTS // 6)
+    table = pd.DataFrame({"patient": groups, " y": t.reshape(POINTS)})
+    table.to_csv("t.csv", index=False)
+    (folder / "t.csv").write_text((folder / "t.csv").read_text() + "\n")
+    args = ("right.h5", "off.h5", "--truth", "t.csv::y", "--groups", "t.csv::patient", "--format", "json")
+    plain = ("right.h5", "off.h5", "--truth", "t.npy", "--groups", "g.npy", "--format", "json")
+    np.save("g.npy", groups)
+    assert compare(*args).output == compare(*plain).output
+
+
 def test_rows_that_a_file_lacks_are_left_out_for_all_and_counted(folder):
     t, rows = np.load("t.npy"), np.arange(0, POINTS, 2)
     with_rows(folder / "skip.h5", gaussian(1.0, points=len(rows), noise=0.5), rows)
@@ -159,6 +179,7 @@ def test_an_infinite_score_is_a_text_in_json(folder):
         (("nowhere.h5", "--truth", "t.npy"), "nowhere.h5: expected a result that mcdrop saved, got no such file"),
         (("t.npy", "--truth", "t.npy"), "t.npy: expected a result that mcdrop saved, got a file that is no HDF5"),
         (("right.h5", "right.h5", "--truth", "t.npy"), "twice"),
+        (("sharp.h5", "--truth", "y.npy", "--noise-std", "1"), "--noise-std is for regressions, got classifications"),
         (("right.h5", "--truth", "t.npy", "--format", "xml"), "--format must be one of 'table', 'csv', 'json'"),
     ],
 )

@@ -169,7 +169,7 @@ def test_the_ending_says_the_format_and_an_old_file_stays(folder, name, start):
         (("right.h5", "--kind", "band", "--truth", "short.npy"), "got 3 in short.npy"),
         (("right.h5", "--kind", "band", "--truth", "wide.npy"), "truth must have the shape of the predicted mean"),
         (("right.h5", "--kind", "band", "--x", "wide.npy"), r"x must have shape \(60,\)"),
-        (("right.h5", "--kind", "band", "--x", "words.npy"), "x must be numbers"),
+        (("right.h5", "--kind", "band", "--x", "words.npy"), "--x: .*expected numbers in"),
         (("sharp.h5", "--kind", "refusal", "--truth", "high.npy"), "truth does not fit .* labels from 0 to 2"),
         (("right.h5", "--kind", "band", "--out", "a.jpg"), "--out must end in .png, .pdf, .svg, got a.jpg"),
         (

@@ -1,6 +1,7 @@
 """Passes until the error is small: the tolerance is met, rows stop alone and alike in any batch, and bad input."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from laws import NETS, Call, mlp, randn, with_weights
 from torch import nn
 
 from mcdrop import InputError, MCDropout, NetError, load
+from mcdrop.errors import UnsettledRowsWarning
 from mcdrop.execution.rounds import Stopping
 
 SAMPLINGS = ["iid", "stratified"]
@@ -225,6 +227,12 @@ def test_rows_that_have_not_converged_are_told_of():
     ) as caught:
         MCDropout(with_weights(mlp()).eval()).predict(X, **IID, max_passes=200)
     assert caught[0].filename == __file__
+
+
+def test_what_is_said_of_them_comes_whole_from_another_process():
+    told = pickle.loads(pickle.dumps(UnsettledRowsWarning(3, 20, 500, 1.75)))
+    assert (told.rows, told.total, told.passes, told.excess) == (3, 20, 500, 1.75)
+    assert str(told).startswith("3 of 20 points should have a Monte Carlo error within the tolerance after 500 passes")
 
 
 def test_outputs_that_are_no_numbers_are_refused_at_once():

@@ -10,6 +10,8 @@ import torch
 from mcdrop import MCDropout
 from mcdrop.errors import DataError, McdropError
 from mcdrop.models import open_model
+from mcdrop.models.archives import read_records, rebuilt
+from mcdrop.models.graphs import checked_program
 
 from .made import (
     CONSTANTS,
@@ -169,6 +171,41 @@ def parameter_name(records, marker):
     return changed(changed(records, PROGRAM, change), WEIGHTS, rename)
 
 
+def hidden_name(records, marker):
+    def change(text):
+        for spec in text["graph_module"]["signature"]["input_specs"]:
+            if spec.get("parameter", {}).get("parameter_name") == "first.weight":
+                spec["parameter"]["parameter_name"] = "first.__class__"
+
+    def rename(text):
+        text["config"]["first.__class__"] = text["config"].pop("first.weight")
+
+    return changed(changed(records, PROGRAM, change), WEIGHTS, rename)
+
+
+def endless(records, marker):
+    def change(text):
+        size = text["graph_module"]["graph"]["tensor_values"]["x"]["sizes"][0]
+        size["as_expr"]["expr_str"] = "Pow(Integer(10), Integer(10000000000))"
+
+    return changed(records, PROGRAM, change)
+
+
+def inner_module(records, marker):
+    """In what is said of a module inside the net, which only a program taken apart again would need."""
+
+    def change(text):
+        calls = text["graph_module"]["module_call_graph"]
+        inner = json.loads(json.dumps(calls[0])) | {"fqn": "first"}
+        protocol, tree = json.loads(inner["signature"]["out_spec"])
+        member = json.dumps({"__enum__": True, "fqn": "marks_when_imported:Nothing", "name": "A"})
+        tree = {"type": "builtins.dict", "context": f"[{member}]", "children_spec": [tree]}
+        inner["signature"]["out_spec"] = json.dumps([protocol, tree])
+        calls.append(inner)
+
+    return changed(records, PROGRAM, change)
+
+
 def guard(records, marker):
     def change(text):
         text["guards_code"] = [evil_code(marker)]
@@ -192,6 +229,7 @@ RUN = {  # what torch itself would run, when it reads, or when it predicts
     old_constants: "of an older format, which holds pickles",
     sizes: "no arithmetic of symbols and numbers",
     enumeration: "the keys of its inputs or outputs are no plain words",
+    inner_module: "the keys of its inputs or outputs are no plain words",
     parameter_name: "no path of plain names",
     guard: "no comparison of sizes",
 }
@@ -204,6 +242,8 @@ REFUSED = {  # what torch stops by other checks or by chance, and what is harmle
     file: r"it calls 'torch\.ops\.aten\.from_file\.default'",
     custom_operator: r"it calls 'torch\.ops\.mine\.linear\.default'",
     object_input: "objects of classes",
+    hidden_name: "no path of plain names",
+    endless: "no arithmetic of symbols and numbers",
 }
 
 
@@ -250,6 +290,13 @@ def test_sample_inputs_are_never_unpickled(export, tmp_path, marker):
     with pytest.raises((AssertionError, TypeError)):  # the latter from its own word about it
         torch.export.load(path)
     assert marker.exists()
+
+
+def test_tensors_are_not_kept_twice(export):
+    records = read_records(export)
+    assert records["data/weights/weight_0"]
+    rebuilt(records, checked_program(json.loads(records[PROGRAM])))
+    assert not any(name.startswith(("data/weights/weight_", "data/constants/tensor_")) for name in records)
 
 
 def test_two_records_of_one_name_are_refused(export, tmp_path, marker):

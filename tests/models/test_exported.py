@@ -108,6 +108,54 @@ def test_a_fixed_number_of_rows_is_told(folder):
         predicted(model.net, x[:4])
 
 
+@pytest.mark.parametrize(("least", "most"), [(0, 64), (4, 64), (4, None)])
+def test_bounds_of_the_number_of_rows_are_told(folder, least, most):
+    size = {0: torch.export.Dim("n", min=least or None, max=most)}
+    path = save_export(built(), folder / f"bounded_{least}_{most}.pt2", torch.ones(5, 3), dynamic_shapes={"x": size})
+    model = open_model(path)
+    assert (model.rows, model.least_rows, model.most_rows) == (None, least, most)
+    assert ("at least 4 rows at a time" in model.describe()) == (least > 0)
+    assert ("at most 64 rows at a time" in model.describe()) == (most is not None)
+    x = torch.randn(64, 3)
+    assert_same(predicted(model.net, x), predicted(built(), x))
+    for rows in [3] * (least > 0) + [65] * (most is not None):
+        with pytest.raises(NetError, match="Guard failed"):
+            predicted(model.net, torch.ones(rows, 3))
+
+
+def test_multiples_of_rows_are_read(folder):
+    size = {0: 2 * torch.export.Dim("half", max=8)}
+    path = save_export(built(), folder / "twice.pt2", torch.ones(6, 3), dynamic_shapes={"x": size})
+    assert any("*" in name for name in json.loads(records_of(path)[PROGRAM])["range_constraints"])
+    x = torch.randn(8, 3)
+    assert_same(predicted(open_model(path).net, x), predicted(built(), x))
+
+
+class Sum(nn.Module):
+    """Two inputs by place, and one by word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Net()
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor, *, far: torch.Tensor) -> torch.Tensor:
+        return self.net(left) - self.net(2 * right) + self.net(3 * far)
+
+
+def test_several_inputs_are_taken_by_name(folder):
+    """Files hold inputs that have names; the export had two of them by place."""
+    sizes = dict.fromkeys(("left", "right", "far"), ROWS)
+    left, right, far = (torch.zeros(5, 3) for _ in range(3))  # of one tensor torch would make one input
+    path = save_export(built(Sum), folder / "sum.pt2", left, right, kwargs={"far": far}, dynamic_shapes=sizes)
+    x = {name: torch.randn(4, 3, generator=torch.Generator().manual_seed(i)) for i, name in enumerate(sizes)}
+    model = open_model(path)
+    assert_same(predicted(model.net, dict(reversed(x.items()))), predicted(built(Sum), x))
+    with pytest.raises(NetError, match="Guard failed"):
+        predicted(model.net, x | {"right": torch.ones(4, 2)})
+    with pytest.raises(NetError, match="expected"):
+        predicted(model.net, {"left": x["left"], "right": x["right"]})
+
+
 def test_what_identifies_an_export_changes_with_numbers_and_code_alone(export, folder):
     about = open_model(str(export)).about
     assert about["kind"] == "export" and about["name"] == str(export)
@@ -235,7 +283,7 @@ def test_a_cut_archive_is_damaged(export, tmp_path, part):
     data = export.read_bytes()
     path = tmp_path / "cut.pt2"
     path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="is no whole archive: it was cut short; copy it again"):
         open_model(str(path))
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_other_files_are_told_the_three_forms(tmp_path):
     (tmp_path / "b.onnx").write_bytes(b"\x08\x07graph")
     (tmp_path / "c.txt").write_text("net")
     (tmp_path / "d.pt2").write_bytes(b"")
-    (tmp_path / "e.zip").write_bytes(zipped(tmp_path / "f.zip", "a/b").read_bytes()[:-3])
+    zipped(tmp_path / "e.zip", "a/b")
     for name, told in (
         ("a.npz", f"is no file that holds a net; {FORMS}"),
         ("b.onnx", "is an ONNX graph, whose dropout is gone"),
@@ -107,6 +108,24 @@ def test_other_files_are_told_the_three_forms(tmp_path):
     ):
         with pytest.raises(DataError, match=told):
             open_model(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["net.pt2", "net.pt"])
+def test_an_archive_that_was_cut_short_is_told_so(tmp_path, name):
+    path = zipped(tmp_path / name, "net/archive_format")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(
+        DataError, match="is no whole archive: it was cut short; copy it again, or export the net again"
+    ):
+        open_model(path)
+
+
+def test_a_path_is_as_good_as_a_text(tmp_path):
+    path = tmp_path / "nets.py"
+    path.write_text("from torch import nn\ndef make(): return nn.Dropout()\n")
+    assert open_model(Path(f"{path}:make")).about["name"] == f"{path}:make"
+    with pytest.raises(DataError, match=r"net\.pt2 is not there"):
+        open_model(tmp_path / "net.pt2")
 
 
 def test_a_folder_without_a_config_is_told_the_three_forms(tmp_path):

@@ -1,6 +1,4 @@
-"""The error that is kept: by brute force, whatever the order of the points, in proportion to the errors."""
-
-from itertools import permutations
+"""The error that is kept: what is drawn is what the scores hold, in proportion to the errors."""
 
 import numpy as np
 import pytest
@@ -8,61 +6,47 @@ from matplotlib import pyplot as plt
 
 from mcdrop.errors import InputError
 from mcdrop.plots import plot_refused_error
+from mcdrop.scores import RefusedErrorCurve, refused_error_curve
 
 RNG = np.random.default_rng(0)
 ERRORS, DOUBT = RNG.normal(size=40), RNG.permutation(40).astype(float)
-
-
-def line(errors, doubt, **options):
-    return plot_refused_error(errors, {"std": doubt}, **options).lines[0].get_ydata()
-
-
-def test_what_is_kept_are_the_most_certain():
-    shares = [0, 0.29, 0.5, 0.975]
-    kept = [40, 29, 20, 1]  # 40 - floor(0.29 * 40) = 40 - 11
-    ranked = ERRORS[np.argsort(DOUBT)]
-    expected = [np.sqrt(np.mean(ranked[:count] ** 2)) for count in kept]
-    np.testing.assert_allclose(line(ERRORS, DOUBT, shares=shares), expected)
-
-
-def test_equally_uncertain_points_count_by_their_average_over_all_orders():
-    errors, doubt = np.array([3.0, 1.0, 2.0, 5.0]), np.array([1.0, 2.0, 2.0, 2.0])
-    squares = [np.mean(errors[[0, *order]][:2] ** 2) for order in permutations([1, 2, 3])]
-    assert line(errors, doubt, shares=[0.5]) == pytest.approx(np.sqrt(np.mean(squares)))
-    shuffled = [2, 0, 3, 1]
-    np.testing.assert_allclose(line(errors[shuffled], doubt[shuffled]), line(errors, doubt))
-
-
-def test_an_uncertainty_that_knows_all_makes_the_line_fall_and_a_constant_leaves_it_flat():
-    assert (np.diff(line(ERRORS, np.abs(ERRORS))) < 0).all()
-    np.testing.assert_allclose(line(ERRORS, np.ones(40)), np.sqrt(np.mean(ERRORS**2)))
-    assert line(10 * ERRORS, DOUBT) == pytest.approx(10 * line(ERRORS, DOUBT))
+CURVES = {"std": refused_error_curve(ERRORS, DOUBT), "total std": refused_error_curve(ERRORS, -DOUBT)}
 
 
 def test_draws_a_line_for_each_uncertainty_from_zero():
     ax = plt.figure().add_subplot()
-    given = plot_refused_error(ERRORS, {"std": DOUBT, "total std": -DOUBT}, ax=ax, ylabel="RMSE (m)", title="net")
+    given = plot_refused_error(CURVES, ax=ax, ylabel="RMSE (m)", title="net")
     assert given is ax and (ax.get_ylabel(), ax.get_title(), ax.get_ylim()[0]) == ("RMSE (m)", "net", 0)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["std", "total std"]
     assert all(ax.get_ylim()[1] > drawn.get_ydata().max() for drawn in ax.lines)
+    for drawn, curve in zip(ax.lines, CURVES.values(), strict=True):
+        np.testing.assert_array_equal(drawn.get_xydata(), np.stack([curve.refused, curve.rmse], axis=1))
+
+
+def test_shares_are_drawn_from_left_to_right():
+    mixed = refused_error_curve(ERRORS, DOUBT, shares=[0.5, 0.0, 0.9])
+    (line,) = plot_refused_error({"std": mixed}).lines
+    np.testing.assert_array_equal(line.get_xdata(), [0.0, 0.5, 0.9])
+    np.testing.assert_array_equal(line.get_ydata(), mixed.rmse[[1, 0, 2]])
 
 
 def test_no_errors_at_all_are_drawn():
-    assert not line(np.zeros(3), [1, 2, 3]).any()
+    (line,) = plot_refused_error({"std": refused_error_curve(np.zeros(3), [1, 2, 3])}).lines
+    assert not line.get_ydata().any()
 
 
 @pytest.mark.parametrize(
-    ("errors", "uncertainties", "options", "message"),
+    ("curves", "options", "message"),
     [
-        (ERRORS, {}, {}, "uncertainties must map"),
-        (ERRORS, {"std": DOUBT[:3]}, {}, "std must have shape"),
-        (ERRORS, {"std": np.full(40, np.nan)}, {}, "std must be finite"),
-        (np.full(40, np.inf), {"std": DOUBT}, {}, "errors must be finite"),
-        (ERRORS, {"std": DOUBT}, {"shares": [0, 1]}, "shares must lie from 0 to below 1"),
-        (ERRORS, {"std": DOUBT}, {"colors": []}, "colors must hold 1"),
+        ({}, {}, "curves must map"),
+        ({"std": DOUBT}, {}, "RefusedErrorCurve"),
+        ({"std": RefusedErrorCurve(np.array([0, 2.0]), np.ones(2))}, {}, r"must lie in \[0, 1\]"),
+        ({"std": RefusedErrorCurve(np.zeros(2), np.ones(3))}, {}, r"rmse of 'std' must be .* got shape \(3,\)"),
+        ({"std": RefusedErrorCurve(np.zeros(2), np.full(2, np.nan))}, {}, "rmse of 'std' must be one finite error"),
+        (CURVES, {"colors": []}, "colors must hold 2"),
     ],
 )
-def test_bad_input_is_refused_before_a_figure_is_made(errors, uncertainties, options, message):
+def test_bad_input_is_refused_before_a_figure_is_made(curves, options, message):
     with pytest.raises(InputError, match=message):
-        plot_refused_error(errors, uncertainties, **options)
+        plot_refused_error(curves, **options)
     assert not plt.get_fignums()

@@ -69,6 +69,36 @@ def test_the_standard_shares_go_from_nothing_to_95_percent():
     assert curve.accuracy[-1] == 1.0
 
 
+RNG = np.random.default_rng(0)
+ERRORS, DOUBT = RNG.normal(size=40), RNG.permutation(40).astype(float)
+
+
+def rmse(errors, doubt, **options):
+    return scores.refused_error_curve(errors, doubt, **options).rmse
+
+
+def test_the_errors_kept_are_those_of_the_most_certain():
+    shares = [0, 0.29, 0.5, 0.975]
+    kept = [40, 29, 20, 1]  # 40 - floor(0.29 * 40) = 40 - 11
+    ranked = ERRORS[np.argsort(DOUBT)]
+    expected = [np.sqrt(np.mean(ranked[:count] ** 2)) for count in kept]
+    np.testing.assert_allclose(rmse(ERRORS, DOUBT, shares=shares), expected)
+
+
+def test_errors_of_equally_uncertain_points_count_by_their_average_over_all_orders():
+    errors, doubt = np.array([3.0, 1.0, 2.0, 5.0]), np.array([1.0, 2.0, 2.0, 2.0])
+    squares = [np.mean(errors[[0, *order]][:2] ** 2) for order in permutations([1, 2, 3])]
+    assert rmse(errors, doubt, shares=[0.5]) == pytest.approx(np.sqrt(np.mean(squares)))
+    shuffled = [2, 0, 3, 1]
+    np.testing.assert_allclose(rmse(errors[shuffled], doubt[shuffled]), rmse(errors, doubt))
+
+
+def test_an_uncertainty_that_knows_all_makes_the_error_fall_and_a_constant_leaves_it_as_it_is():
+    assert (np.diff(rmse(ERRORS, np.abs(ERRORS))) < 0).all()
+    np.testing.assert_allclose(rmse(ERRORS, np.ones(40)), np.sqrt(np.mean(ERRORS**2)))
+    assert rmse(10 * ERRORS, DOUBT) == pytest.approx(10 * rmse(ERRORS, DOUBT))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -85,6 +115,11 @@ def test_the_standard_shares_go_from_nothing_to_95_percent():
         (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=0.2), r"shares must be a list .* got 0.2; .* \[0.2\]"),
         (lambda: scores.refusal_curve([0, 1], [0.0, 1.0], shares=None), "shares must be an array of real numbers"),
         (lambda: scores.refusal_curve([0, 3], [0.0, 1.0]), "right must be True or False"),
+        (lambda: scores.refused_error_curve([0, 3], [0.0]), r"one shape \(N,\), got \(2,\) and \(1,\)"),
+        (lambda: scores.refused_error_curve([[0, 3]], [[0.0, 1]]), r"one shape \(N,\), got \(1, 2\)"),
+        (lambda: scores.refused_error_curve([0, np.inf], [0.0, 1]), "errors must be finite"),
+        (lambda: scores.refused_error_curve([0, 3], [np.nan, 1]), "uncertainty must be finite"),
+        (lambda: scores.refused_error_curve([0, 3], [0.0, 1], shares=[0, 1]), "from 0 to below 1"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -63,6 +63,23 @@ def test_lines_without_anything_are_rows_in_a_file_of_one_column_only(path):
     np.testing.assert_array_equal(read(path, "a\n1\n\n3\n"), [[1], [NAN], [3]])
 
 
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_an_empty_line_at_the_end_of_one_column_is_no_row(tmp_path, line_break, compress):
+    path = tmp_path / ("x.csv" if compress is bytes else "x.csv.gz")
+    texts = {
+        "a\n1\n2": [1, 2],
+        "a\n1\n2\n": [1, 2],
+        "a\n1\n2\n\n": [1, 2],
+        'a\n1\n""\n': [1, NAN],
+        "a\n\n2\n\n": [NAN, 2],
+    }
+    for text, rows in texts.items():
+        path.write_bytes(compress(text.replace("\n", line_break).encode()))
+        with open_source(path) as source:
+            np.testing.assert_array_equal(source.read(0, len(source))[:, 0], rows)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -83,6 +100,18 @@ def test_a_header_is_needed(path):
     message = refusal(path, "1.5,2,3,4\n3,4,5,6\n")
     assert "expected names of columns in the first line, got the numbers 1.5, 2, 3 and 1 more" in message
     assert read(path, "1.5,b\n3,4\n") == [[3, 4]]
+
+
+@pytest.mark.parametrize("text", ["a;b\n1;2\n", "a;b\n1,5;2,5\n", "a;b;c\n1,5;;x\n"])
+@pytest.mark.parametrize("columns", [None, ["a"]])
+def test_semicolons_between_cells_are_told(path, text, columns):
+    assert "expected commas between its cells, got semicolons; write it with commas" in refusal(
+        path, text, columns=columns
+    )
+
+
+def test_a_semicolon_in_a_name_is_nothing_special(path):
+    assert read(path, "speed; in knots\n1\n2\n") == [[1], [2]]
 
 
 def test_a_missing_column_lists_those_there_are_and_the_nearest(path):

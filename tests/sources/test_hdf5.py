@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mcdrop.errors import DataError
-from mcdrop.sources import hdf5, open_source
+from mcdrop.sources import hdf5, nan_rows, open_source
 
 
 @pytest.fixture
@@ -135,3 +135,37 @@ def test_chunks_are_kept_within_a_bound(tmp_path):
         assert source._cache == 2**28
     with open_source(f"{tmp_path / 'x.h5'}::small") as source:
         assert source._cache == 2**20
+
+
+def test_packed_numbers_are_what_they_stand_for(tmp_path):
+    """As xarray reads them, which wrote them here."""
+    xarray = pytest.importorskip("xarray")
+    temperature = np.array([[271.5, np.nan], [280.25, 290.0], [np.nan, 300.5]])
+    packed = {"dtype": "int16", "scale_factor": 0.25, "add_offset": 273.0, "_FillValue": -99}
+    data = xarray.Dataset({"t": (("row", "place"), temperature), "depth": ("row", np.array([1.5, np.nan, 3.0], "f4"))})
+    encoding = {"t": packed, "depth": {"_FillValue": np.float32(9.96921e36)}}
+    data.to_netcdf(tmp_path / "x.nc", engine="h5netcdf", encoding=encoding)
+    with h5py.File(tmp_path / "x.nc") as file:
+        assert file["t"][:].tolist() == [[-6, -99], [29, 68], [-99, 110]]
+    with open_source(tmp_path / "x.nc") as source:
+        block = source.read(0, 3)
+        np.testing.assert_array_equal(block["t"], temperature)
+        np.testing.assert_array_equal(block["depth"], data["depth"].to_numpy())
+        assert {name: str(row.dtype) for name, row in source.arrays.items()} == {"t": "float64", "depth": "float32"}
+        assert nan_rows(block).tolist() == [True, True, True]
+        assert nan_rows(source.read(1, 2) | {"depth": np.ones(1)}).tolist() == [False]
+
+
+def test_another_program_that_writes_is_named(path):
+    fcntl = pytest.importorskip("fcntl")
+    with path.open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "got one that another program writes to, or did not close; wait for it" in refusal(path)
+    with open_source(path) as source:
+        assert len(source) == 3
+
+
+@pytest.mark.parametrize("version", [1, 2, 5])
+def test_netcdf3_is_another_format(tmp_path, version):
+    (tmp_path / "x.nc").write_bytes(b"CDF" + bytes([version]) + bytes(60))
+    assert "expected NetCDF4, got NetCDF3, another format; convert it to NetCDF4" in refusal(tmp_path / "x.nc")

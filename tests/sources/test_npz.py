@@ -53,7 +53,26 @@ def test_what_cannot_be_an_input(path):
     np.savez(path, x=np.zeros(3), y=np.zeros(4))
     assert "expected the same number of rows in all arrays, got x 3, y 4" in refusal(path)
     np.savez(path)
-    assert "expected arrays, got none; there are none" in refusal(path)
+    assert "expected arrays of numbers, got none; there are none" in refusal(path)
+    np.savez(path, text=np.array(["a"]), thing=np.array([None]))
+    assert "expected arrays of numbers, got none; there are text, thing" in refusal(path)
+
+
+def test_texts_and_objects_beside_numbers_are_no_inputs(path):
+    np.savez(path, names=np.array(["a", "b", "c"]), x=np.arange(3), things=np.array([None]))
+    with open_source(path) as source:
+        assert not source.by_name
+        assert source.read(0, 3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damage_in_rows_that_are_passed_over_is_noticed(path, compressed):
+    (np.savez_compressed if compressed else np.savez)(path, x=np.random.default_rng(0).integers(0, 256, 5000, np.uint8))
+    content = bytearray(path.read_bytes())
+    content[2500] ^= 1
+    path.write_bytes(content)
+    with open_source(path) as source, pytest.raises(DataError, match="got one that cannot be read"):
+        source.read(4000, 5000)
 
 
 def test_other_files_in_the_archive_are_no_arrays(path):

@@ -37,6 +37,18 @@ def test_an_unknown_ending_lists_the_known_ones(folder):
     assert "got no ending" in refusal(InputError, folder / "x")
 
 
+def test_an_image_alone_is_told_to_be_named_by_its_folder(folder):
+    image = folder / "images" / "a.png"
+    assert f"got one image; name its folder, {image.parent}" in refusal(InputError, image)
+
+
+def test_a_folder_of_parquet_files_is_told_so(folder):
+    (folder / "ds.parquet" / "day=1").mkdir(parents=True)
+    (folder / "ds.parquet" / "day=1" / "part-0.parquet").write_bytes(b"PAR1")
+    message = refusal(DataError, f"{folder / 'ds.parquet'}/")
+    assert "got a folder of Parquet files; name one of them, such as" in message and "part-0.parquet" in message
+
+
 def test_large_letters_are_as_good(folder):
     (folder / "x.npy").rename(folder / "X.NPY")
     assert len(open_source(folder / "X.NPY")) == 2

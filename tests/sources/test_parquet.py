@@ -170,3 +170,15 @@ def test_without_pyarrow_the_extra_is_named(path, monkeypatch):
     with pytest.raises(DependencyError) as caught:
         open_source(path)
     assert str(caught.value) == 'Parquet files need pyarrow, which is not installed; pip install "mcdrop[parquet]"'
+
+
+def test_an_index_with_a_name_is_no_input_unless_it_is_named(path):
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index([7, 8], name="patient"))
+    frame.to_parquet(path)
+    with open_source(path) as source:
+        assert source.read(0, 2).tolist() == [[1], [2]]
+    with open_source(path, columns=["patient", "a"]) as source:
+        assert source.read(0, 2).tolist() == [[7, 1], [8, 2]]
+    frame.reset_index().to_parquet(path)  # a range, which pandas notes without a column
+    with open_source(path) as source:
+        assert source.read(0, 2).tolist() == [[7, 1], [8, 2]]

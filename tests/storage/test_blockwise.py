@@ -12,7 +12,7 @@ import mcdrop
 from mcdrop import storage
 from mcdrop.errors import DataError, InputError, OutputError
 from mcdrop.predictive import at_points
-from mcdrop.storage import Journal, Variable, layout, writing
+from mcdrop.storage import Block, Journal, Variable, layout, write_blocks, writing
 from tests.storage.made import assert_same, block_of, classification, cut, mean_of, regression, watched
 
 DRAWS = np.random.default_rng(2)
@@ -268,3 +268,18 @@ def test_progress_counts_points(tmp_path, capsys):
     assert captured.out == ""
     assert "writing a.nc" in captured.err
     assert "3/3" in captured.err
+
+
+def test_the_file_that_is_written_first_may_be_named(tmp_path):
+    """What is left under this name goes; of one that fails nothing stays."""
+    (tmp_path / ".mine").write_bytes(bytes(100_000))
+    seen = []
+
+    def read():
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+        return mean_of([1.0, 2.0])
+
+    path = write_blocks(tmp_path / "a.h5", "Example", [Block(2, read)], {}, partial=".mine")
+    assert seen == [[".mine"], [".mine"]]
+    assert list(tmp_path.iterdir()) == [path]
+    np.testing.assert_array_equal(storage.read(path).groups["predictions"]["mean"].values, [1.0, 2.0])

@@ -425,12 +425,14 @@ def test_a_journal_of_another_format_is_refused(path, monkeypatch):
     monkeypatch.setattr(records, "FORMAT", 2)
     filled(path)
     monkeypatch.undo()
-    with pytest.raises(DataError, match="one of format 2, while this mcdrop knows format 1; begin anew without"):
+    with pytest.raises(
+        DataError, match="one of format 2, while this mcdrop knows format 1; give it up with --overwrite"
+    ):
         Journal.resume(path)
 
 
 def test_a_missing_journal_and_a_folder_are_refused(path, tmp_path):
-    with pytest.raises(DataError, match="got no such file; check the path, or begin anew without --resume"):
+    with pytest.raises(DataError, match="got no such file; check the path, or leave out --resume to begin anew"):
         Journal.resume(path)
     with pytest.raises(DataError, match="got a folder"):
         Journal.resume(tmp_path)
@@ -484,3 +486,31 @@ def test_a_disk_that_fails_at_the_end_says_so_and_lets_go_of_the_file(path, monk
         made.close()
     monkeypatch.undo()
     assert resumed(path) == [0]
+
+
+def test_a_journal_without_blocks_is_told_from_all_others_and_given_up(path):
+    assert not Journal.is_empty(path)
+    whole = filled(path)
+    assert not Journal.is_empty(path)
+    with Journal.create(path, {"seed": 7}, overwrite=True) as made:
+        assert Journal.is_empty(path)
+        made.append(0, 2, groups_of(0))
+        assert not Journal.is_empty(path)
+        head, end = made.entries[0].place, made.entries[0].end
+    path.write_bytes(path.read_bytes()[: end - 1])
+    assert Journal.is_empty(path)  # what is there of the block is lost anyway
+    Journal.create(path, {"seed": 7}).close()
+    for other in (b"", b"year,ppm\n", whole[:30] + b"x" + whole[31:], whole[: head - 1]):
+        path.write_bytes(other)
+        assert not Journal.is_empty(path)
+
+
+def test_a_damaged_head_says_how_to_begin_anew(path):
+    whole = filled(path)
+    path.write_bytes(whole[:30] + b"x" + whole[31:])
+    with pytest.raises(DataError, match="got one whose beginning is damaged; give it up with --overwrite"):
+        Journal.resume(path)
+    Journal.create(path, {"seed": 7}, overwrite=True).close()
+    path.write_bytes(b"year,ppm\n")
+    with pytest.raises(DataError, match=r"got a file that starts with .*; move it away, or choose another output"):
+        Journal.resume(path)

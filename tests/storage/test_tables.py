@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from mcdrop import storage
 from mcdrop.errors import DataError, DependencyError, InputError, OutputError
-from mcdrop.storage import Journal, Variable, tables
+from mcdrop.storage import Journal, Variable, check_columns, tables
 from tests.storage.made import block_of, classification, cut, mean_of, regression, watched
 
 
@@ -249,3 +249,17 @@ def test_a_table_counts_points_as_it_goes(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stderr", io.StringIO())
     path = storage.write_table(tmp_path / "a.csv", [block_of(mean_of([1.0]), 1)] * 3, format="csv", progress=True)
     assert path.read_text().count("\n") == 4
+
+
+def test_columns_can_be_checked_before_there_is_a_table():
+    check_columns(mean_of([1.0]))
+    wide = {"predictions": {"mean": Variable(("point", "output"), np.zeros((1, 10_001)))}}
+    with pytest.raises(
+        InputError, match=r"up to 10000 columns, got 10001 numbers per point; write HDF5 \(format=\"hdf5\""
+    ):
+        check_columns(wide)
+    twice = {"predictions": {"row": Variable(("point",), np.zeros(1))}}
+    with pytest.raises(
+        InputError, match=r"got 'row' twice; rename a variable, or write HDF5 \(format=\"hdf5\", --format"
+    ):
+        check_columns(twice)

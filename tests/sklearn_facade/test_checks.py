@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from mcdrop.sklearn import MCDropoutClassifier, MCDropoutRegressor
 
-ESTIMATORS = [MCDropoutRegressor(steps=150), MCDropoutClassifier(steps=150)]
+ESTIMATORS = [MCDropoutRegressor(steps=100), MCDropoutClassifier(steps=100)]
 NOT_FOR_NUMPY = "check_array_api_input"  # runs only where SciPy was told of other arrays before it was imported
 
 

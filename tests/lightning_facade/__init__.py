@@ -1,0 +1,1 @@
+"""Tests of the callback and the mixin for Lightning."""
