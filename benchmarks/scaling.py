@@ -98,15 +98,20 @@ def start_ray() -> tuple[Any, float]:
     return ray, time.perf_counter() - begun
 
 
-def main() -> None:
-    """Measure, print a table, and write what was found."""
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2000, help="images")
     parser.add_argument("--passes", type=int, default=100)
     parser.add_argument("--block", type=int, default=100, help="images at once")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path, default=None, help="where the results go")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print a table, and write what was found."""
+    args = arguments()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     x = np.random.default_rng(0).normal(size=(args.rows, 1, 28, 28)).astype(np.float32)

@@ -1,6 +1,7 @@
 """Predictions of Ray data sets."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mcdrop.arguments import check_choice
@@ -10,8 +11,8 @@ from mcdrop.distributed.packing import pack
 from mcdrop.distributed.session import Crew, Pool, connected, import_ray
 from mcdrop.distributed.splitting import Split, cut
 from mcdrop.distributed.stored import StoredRows
-from mcdrop.distributed.worker import BatchWorker
-from mcdrop.errors import InputError
+from mcdrop.distributed.worker import BatchWorker, located
+from mcdrop.errors import InputError, NetError
 from mcdrop.execution import PredictOptions
 from mcdrop.predictive import joined
 from mcdrop.prepared import Prepared
@@ -196,11 +197,15 @@ def _streamed(
     """Have rows brought to the workers as the data set is read, cut small enough for all to have some."""
     start = 0
     cut_small = dataset.repartition(target_num_rows_per_block=size)
-    for done in work(cut_small, BatchWorker, pack(prepared, columns), pool, crew.workers, batch_size=size):
-        refuse_gaps(done.gaps, start)
-        start += len(done.gaps)
-        advance(len(done.gaps) * prepared.passes)
-        yield done.prediction
+    with closing(work(cut_small, BatchWorker, pack(prepared, columns), pool, crew.workers, batch_size=size)) as found:
+        try:
+            for done in found:
+                refuse_gaps(done.gaps, start)
+                start += len(done.gaps)
+                advance(len(done.gaps) * prepared.passes)
+                yield done.prediction
+        except NetError as error:
+            raise located(error, start) from error
 
 
 def _taken(

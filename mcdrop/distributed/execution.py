@@ -1,8 +1,9 @@
 """Blocks predicted by a pool of Ray actors, each of which holds the net."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,14 +12,16 @@ from mcdrop.distributed.packing import pack
 from mcdrop.distributed.session import Crew, Pool, connected, import_ray
 from mcdrop.distributed.splitting import Item, Split, cut
 from mcdrop.distributed.stored import StoredRows
-from mcdrop.distributed.worker import ItemWorker, opened
-from mcdrop.errors import ClusterError
+from mcdrop.distributed.worker import ItemWorker, located, opened
+from mcdrop.errors import ClusterError, NetError
 from mcdrop.prepared import Partial, Prepared
 from mcdrop.progress import Advance
 
 __all__ = ["OnRay", "quiet", "run_items", "telling", "work"]
 
 _BLOCKS = 1000  # of Ray's own, at most, for the items of a run: each costs Ray some milliseconds
+_SCHEDULER = "StreamingExecutor"  # how Ray Data names the thread of a run
+_PATIENCE = 20.0  # seconds in which such a thread ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,18 @@ def run_items(
     dataset.context.enable_progress_bars = False
     refs = reader.blocks if isinstance(reader, StoredRows) else []
     workers = min(crew.workers, len(items))
+    found = work(dataset, ItemWorker, pack(prepared, reader), pool, workers, batch_size=1, refs=refs)
+    with closing(found):
+        yield from _whole(found, prepared, advance)
+
+
+def _whole(found: Iterator[Done], prepared: Prepared[Any], advance: Advance) -> Iterator[Done]:
+    """Yield each block once, when all of its passes are in: what a worker had in hand when it died may come twice."""
     parts: dict[int, dict[int, Partial]] = {}
     finished: set[int] = set()
-    for done in work(dataset, ItemWorker, pack(prepared, reader), pool, workers, batch_size=1, refs=refs):
+    for done in found:
         made = done.prediction
-        if done.start in finished:  # what a worker had in hand when it died may come twice
+        if done.start in finished:
             continue
         if isinstance(made, Partial):
             known = parts.setdefault(done.start, {})
@@ -105,7 +115,10 @@ def run_items(
                 advance(len(done.gaps) * len(made.passes))
             if sum(len(part.passes) for part in known.values()) < prepared.passes:
                 continue
-            made = prepared.finish(list(parts.pop(done.start).values()))
+            try:
+                made = prepared.finish(list(parts.pop(done.start).values()))
+            except NetError as error:
+                raise located(error, done.start) from error
         else:
             advance(len(done.gaps) * prepared.passes)
         finished.add(done.start)
@@ -121,7 +134,7 @@ def work(
     *,
     batch_size: int,
     refs: Sequence[Any] = (),
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Have the rows of a data set worked on by a pool, which is gone when this ends.
 
     Args:
@@ -152,12 +165,24 @@ def work(
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
         )
+        others = set(threading.enumerate())
         rows = iter(made.iter_rows())
         try:
             for row in rows:
                 yield opened(row["made"])
         finally:
             rows.close()
+            _wait_for_others(others)
+
+
+def _wait_for_others(known: set[threading.Thread]) -> None:
+    """Wait for the threads in which Ray Data schedules a run: it gives them two seconds, and a busy machine is slower.
+
+    One that outlives its run still asks for actors when Ray is stopped, and complains.
+    """
+    for thread in set(threading.enumerate()) - known:
+        if thread.name.startswith(_SCHEDULER):
+            thread.join(_PATIENCE)
 
 
 @contextmanager

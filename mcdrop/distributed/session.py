@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -138,8 +140,8 @@ def connected(pool: Pool, *, spare: int = 0) -> Iterator[Crew]:
     address = pool.address or os.environ.get("RAY_ADDRESS") or None
     _refuse_silent(address)
     with _hushed():
-        _connect(ray, address, pool)
-        try:
+        try:  # an interrupt while Ray starts leaves nothing of it, either
+            _connect(ray, address, pool)
             yield pool.crew(_machines(ray), spare=1 if address in (None, "local") else spare)
         finally:
             ray.shutdown()
@@ -156,7 +158,6 @@ def _connect(ray: Any, address: str | None, pool: Pool) -> None:
             warnings.simplefilter("ignore")
             ray.init(**options)
     except (OSError, RuntimeError, ValueError) as error:  # a connection that is refused or times out is an OSError
-        ray.shutdown()
         reason = " ".join(str(error).split())[:200]
         where = "a Ray of its own" if address is None else f"a Ray cluster at {address!r}"
         raise ClusterError(f"expected {where}, got none ({reason}); check that it runs and can be reached") from error
@@ -164,17 +165,24 @@ def _connect(ray: Any, address: str | None, pool: Pool) -> None:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Have Ray tell errors alone while a connection is our own; then all is as it was."""
-    logger, level = logging.getLogger("ray"), os.environ.get(_CHATTER)
-    before = logger.level
-    if level is None:  # else somebody wants to know
-        os.environ[_CHATTER] = "fatal"
+    """Have Ray tell errors alone while a connection is our own; then what it set in this process is as it was."""
+    logger = logging.getLogger("ray")
+    level, variables, on_end = logger.level, _variables(), signal.getsignal(signal.SIGTERM)
+    os.environ.setdefault(_CHATTER, "fatal")  # unless somebody wants to know
     try:
         yield
     finally:
-        logger.setLevel(before)
-        if level is None:
-            os.environ.pop(_CHATTER, None)
+        logger.setLevel(level)
+        for name in _variables().keys() - variables.keys():
+            del os.environ[name]
+        os.environ.update(variables)
+        if on_end is not None and threading.current_thread() is threading.main_thread():  # only there it can be set
+            signal.signal(signal.SIGTERM, on_end)
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment variables that Ray sets when it starts."""
+    return {name: value for name, value in os.environ.items() if name.startswith("RAY_") or name == "PYTHONBREAKPOINT"}
 
 
 @contextmanager

@@ -1,23 +1,26 @@
 """What runs in the processes of a pool: the net is made ready once, then rows come, and what is found of them goes."""
 
+import builtins
 import pickle
 import traceback
 import warnings
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcdrop import errors
 from mcdrop.alerts import alert
 from mcdrop.bulk import Done
 from mcdrop.distributed.columns import Batch, inputs_of
 from mcdrop.distributed.packing import unpack
-from mcdrop.errors import ExecutionError, McdropError
+from mcdrop.errors import ExecutionError, McdropError, NetError
 from mcdrop.sources import nan_rows
 
-__all__ = ["BatchWorker", "ItemWorker", "opened"]
+__all__ = ["BatchWorker", "ItemWorker", "located", "opened"]
 
 
 class _Worker:
@@ -51,7 +54,8 @@ class _Worker:
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("default")
                 done = run(*arguments)
-            return pickle.dumps((done, sorted({(str(each.message), each.category.__name__) for each in told})))
+            once = {(str(each.message), each.category.__name__): each.message for each in told}
+            return pickle.dumps((done, [_sendable(warning) for _, warning in sorted(once.items(), key=itemgetter(0))]))
         except Exception as error:
             return _error_bytes(error)
 
@@ -73,9 +77,12 @@ class ItemWorker(_Worker):
     def _run(self, start: int, stop: int, first: int, last: int) -> Done:
         (reader,) = self.others
         block = reader.read(start, stop)
-        if last - first == self.prepared.passes:
-            return Done(start, block.gaps, self.prepared.predict(block.x, start=start))
-        return Done(start, block.gaps, self.prepared.partial(block.x, start=start, passes=range(first, last)))
+        try:
+            if last - first == self.prepared.passes:
+                return Done(start, block.gaps, self.prepared.predict(block.x, start=start))
+            return Done(start, block.gaps, self.prepared.partial(block.x, start=start, passes=range(first, last)))
+        except NetError as error:
+            raise located(error, start) from error
 
 
 class BatchWorker(_Worker):
@@ -92,6 +99,11 @@ class BatchWorker(_Worker):
         return Done(0, gaps, None if gaps.any() else self.prepared.predict(x))
 
 
+def located(error: NetError, start: int) -> NetError:
+    """Return an error of the net that tells of rows of a block, with the number of the first of them."""
+    return NetError(f"{error} (row 0 of this block is row {start:,} of the inputs)")
+
+
 def opened(made: bytes) -> Done:
     """Return what a worker found, and warn of what it warned of.
 
@@ -99,22 +111,20 @@ def opened(made: bytes) -> Done:
         McdropError: What was raised there; other errors as they are, too.
     """
     found, told = pickle.loads(made)
-    for message, category in told:
-        alert(message, _category(category))
+    for warning in told:
+        alert(warning)
     if isinstance(found, Exception):
         raise found
     assert isinstance(found, Done), "a worker gives nothing else"
     return found
 
 
-def _category(name: str) -> type[Warning]:
-    """Return a kind of warning by its name: mcdrop's, Python's, or else the most common one."""
-    import builtins
-
-    from mcdrop import errors
-
-    kind = getattr(errors, name, None) or getattr(builtins, name, None)
-    return kind if isinstance(kind, type) and issubclass(kind, Warning) else UserWarning
+def _sendable(warning: Warning | str) -> Warning:
+    """Return a warning that the driver knows: mcdrop's own as it is, one of Python's kinds, or else the most common."""
+    if isinstance(warning, Warning) and type(warning).__module__ == errors.__name__:
+        return warning
+    kind = getattr(builtins, type(warning).__name__, UserWarning)
+    return kind(str(warning)) if issubclass(kind, Warning) else UserWarning(str(warning))
 
 
 def _error_bytes(error: Exception) -> bytes:

@@ -17,6 +17,7 @@ def pytest_collection_modifyitems(items):
 def cluster():
     """A Ray with three CPUs, and this process connected to it."""
     import ray
+    import ray.data
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -28,6 +29,7 @@ def cluster():
             logging_level=logging.ERROR,
             object_store_memory=200 * 2**20,
         )
+        ray.data.DataContext.get_current()  # made once, it warns of its own settings
     yield ray
     ray.shutdown()
 

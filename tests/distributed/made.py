@@ -74,13 +74,16 @@ class Failing(Elsewhere):
         raise ArithmeticError("no more")
 
 
-class Unpacked(Elsewhere):
-    """Cannot be made ready in a worker."""
+class KilledDoubling:
+    """A transform of inputs at which one worker, the first that comes to it, is killed."""
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
+    def __init__(self, marker):
+        self.marker, self.home = marker, os.getpid()
+
+    def __call__(self, x):
         if os.getpid() != self.home:
-            raise ModuleNotFoundError("No module named 'only_there'")
+            Killed.there(self)
+        return 2 * x
 
 
 def heteroscedastic():

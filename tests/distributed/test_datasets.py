@@ -1,23 +1,24 @@
 """Data sets on Ray: the same as in one process, however they are cut, read and shared, and whoever dies."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mcdrop import ClusterError, DataError, InputError, MCDropout
-from mcdrop.distributed import datasets, predict, stream
+from mcdrop import ClusterError, DataError, InputError, MCDropout, NetError
+from mcdrop.bulk import Done
+from mcdrop.distributed import Pool, datasets, predict, stream
+from mcdrop.distributed.session import Crew
 from mcdrop.predictive import joined
 from tests.distributed.made import (
     ROWS,
     Failing,
     Killed,
-    Unpacked,
     X,
     assert_equal,
     classification,
     columns,
-    heteroscedastic,
     make_net,
     two_heads,
     uneven,
@@ -51,87 +52,71 @@ def test_rows_stream_through_two_workers_in_order_and_the_users_settings_stay(cl
         assert one.enable_progress_bars == other.enable_progress_bars
 
 
-def test_one_block_of_a_parquet_file_keeps_all_workers_busy(cluster, tmp_path):
+def test_one_block_of_a_table_keeps_workers_busy_and_one_that_is_killed_is_made_up_for(cluster, tmp_path):
     import pandas as pd
 
-    pd.DataFrame(columns()).to_parquet(tmp_path / "rows.parquet")
-    dataset = cluster.data.read_parquet(str(tmp_path / "rows.parquet"))
-    made = predict(make_net(), dataset, columns=["c", "a", "b"], workers=2, passes=50, batch_size=12)
-    assert_equal(made, MCDropout(make_net()).predict(X[:, [2, 0, 1]], passes=50))
+    x = X[:200]
+    pd.DataFrame(columns(x)).to_csv(tmp_path / "rows.csv", index=False, float_format="%.9g")
+    net, options = Killed(10, str(tmp_path / "killed")), {"passes": 50, "batch_size": 10, "execution": "loop"}
+    dataset = cluster.data.read_csv(str(tmp_path / "rows.csv"))
+    made = predict(net, dataset, columns=["c", "a", "b"], workers=2, **options)
+    assert (tmp_path / "killed").exists()
+    assert_equal(made, MCDropout(net).predict(x[:, [2, 0, 1]], **options))
 
 
-def test_rows_with_masks_of_their_own_have_those_of_their_numbers(cluster):
-    model = heteroscedastic()
-    options = {"passes": 50, "seed": 5, "masks": "independent"}
-    made = predict(model, uneven(cluster), columns=ABC, workers=2, batch_size=64, **options)
-    assert_equal(made, model.predict(X, **options))
-
-
-def test_passes_are_split_over_workers_for_several_targets_of_inputs_by_name(cluster):
+def test_passes_of_several_targets_are_shared_by_rows_with_masks_of_their_own_and_inputs_by_name(cluster):
     arrays = {"left": X[:, :2], "right": X[:, 2]}
     dataset = cluster.data.from_numpy(X).map_batches(
         lambda batch: {"left": batch["data"][:, :2], "right": batch["data"][:, 2]}
     )
-    made = predict(two_heads(), dataset, workers=2, split="passes", passes=110, batch_size=100)
-    assert_equal(made, two_heads().predict(arrays, passes=110))
+    options = {"passes": 110, "seed": 5, "masks": "independent"}
+    made = predict(two_heads(), dataset, workers=2, split="passes", batch_size=100, **options)
+    assert_equal(made, two_heads().predict(arrays, **options))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"passes": "auto", "tolerance": 0.2},
-        {"passes": 50, "keep_samples": True},
-        {"passes": 50, "last_layer": "exact"},
-    ],
-    ids=lambda options: next(reversed(options)),
-)
-def test_few_rows_with_every_option_by_one_worker(cluster, options):
-    made = predict(make_net(), cluster.data.from_numpy(X), workers=1, **options)
-    assert_equal(made, MCDropout(make_net()).predict(X, **options))
-
-
-def test_workers_may_take_all_cpus(cluster):
-    made = predict(make_net(), uneven(cluster), columns=ABC, workers=1, cpus_per_worker=3, passes=50, batch_size=10)
-    assert_equal(made, MCDropout(make_net()).predict(X, passes=50))
-
-
-def test_a_worker_that_is_killed_is_made_up_for(cluster, tmp_path):
-    net = Killed(10, str(tmp_path / "killed"))
-    x = X[:200]
-    expected = MCDropout(net).predict(x, passes=50, batch_size=10, execution="loop")
-    made = predict(net, cluster.data.from_numpy(x), workers=2, passes=50, batch_size=10, execution="loop")
-    assert (tmp_path / "killed").exists()
+def test_one_worker_may_take_all_cpus_and_what_it_warns_of_is_told(cluster):
+    options = {"passes": "auto", "tolerance": 1e-4, "max_passes": 200}
+    told = "20 of 20 points should have a Monte Carlo error within"
+    with pytest.warns(UserWarning, match=told):
+        expected = MCDropout(make_net()).predict(X[:20], **options)
+    with pytest.warns(UserWarning, match=told):
+        made = predict(make_net(), cluster.data.from_numpy(X[:20]), workers=1, cpus_per_worker=3, **options)
     assert_equal(made, expected)
 
 
-def test_what_workers_warn_of_is_told(cluster):
-    with pytest.warns(UserWarning, match="20 of 20 points should have a Monte Carlo error within"):
-        predict(make_net(), cluster.data.from_numpy(X[:20]), workers=1, passes="auto", tolerance=1e-4, max_passes=200)
-
-
 def test_errors_of_the_net_in_workers_come_back_at_once(cluster):
-    with pytest.raises(Exception, match="no more") as caught:
+    with pytest.raises(NetError, match=r"no more.*\(row 0 of this block is row [1-9]?0 of the inputs"):
         predict(Failing(10), cluster.data.from_numpy(X), workers=1, passes=50, batch_size=10, execution="loop")
-    assert not isinstance(caught.value, ClusterError)
-    with pytest.raises(ImportError, match="only_there"):
-        predict(Unpacked(10), cluster.data.from_numpy(X), workers=1, passes=50, batch_size=10)
     assert wait_for_cpus(cluster)
 
 
-@pytest.mark.parametrize("masks", ["shared", "independent"])
-def test_rows_that_hold_nan_are_named(cluster, masks):
+def test_rows_that_hold_nan_are_named(cluster):
     x = np.tile(X, (6, 1))
     x[[1200, 1203], 1] = np.nan  # beyond the rows that the net is surveyed with
     with pytest.raises(DataError, match=r"NaN, got it in rows 1,200, 1,203 \(counted from 0\).*dataset.filter"):
-        predict(make_net(), cluster.data.from_numpy(x), workers=1, passes=25, batch_size=250, masks=masks)
+        predict(make_net(), cluster.data.from_numpy(x), workers=1, passes=25, batch_size=250)
 
 
 def test_a_stream_that_is_left_leaves_no_workers(cluster):
-    blocks = stream(make_net(), uneven(cluster), columns=ABC, workers=2, passes=50, batch_size=10)
+    blocks = stream(make_net(), uneven(cluster), columns=ABC, workers=1, passes=50, batch_size=10)
     assert len(next(blocks)) <= 10
     blocks.close()
     assert wait_for_cpus(cluster)
     assert cluster.is_initialized()
+
+
+def test_an_error_of_the_net_says_which_row_a_block_begins_with(monkeypatch):
+    def work(*arguments, **options):
+        yield Done(0, np.zeros(25, bool), "made")
+        raise NetError("NaN in row 3")
+
+    monkeypatch.setattr(datasets, "work", work)
+    monkeypatch.setattr(datasets, "pack", lambda *what: b"")
+    dataset = SimpleNamespace(repartition=lambda **options: None)
+    found = datasets._streamed(SimpleNamespace(passes=2), dataset, None, Pool(), Crew(1, 1), 25, lambda count: None)
+    assert next(found) == "made"
+    with pytest.raises(NetError, match=r"NaN in row 3 \(row 0 of this block is row 25 of the inputs\)"):
+        next(found)
 
 
 def test_refuses_what_it_cannot_use_before_workers_start(cluster):

@@ -17,7 +17,7 @@ from mcdrop import ClusterError, ExecutionError, MCDropout
 from mcdrop.bulk import Reader
 from mcdrop.distributed import packing
 from mcdrop.distributed.packing import pack, unpack
-from tests.distributed.made import X, classification, make_net, two_heads
+from tests.distributed.made import X, assert_equal, make_net, two_heads
 
 THERE = """
 import pickle, sys
@@ -25,30 +25,19 @@ from pathlib import Path
 from mcdrop.distributed.packing import unpack
 
 folder = Path(sys.argv[1])
-prepared, *others = unpack((folder / "packed").read_bytes())
-x, parts, transformed = pickle.loads((folder / "work").read_bytes())
-if transformed:
-    x = others[0].transformed(x, len(x))
-made = [prepared.partial(x, passes=part) for part in parts] or prepared.predict(x)
+prepared, reader = unpack((folder / "packed").read_bytes())
+x, parts = pickle.loads((folder / "work").read_bytes())
+made = [prepared.partial(reader.transformed(x, len(x)), passes=part) for part in parts]
 (folder / "made").write_bytes(pickle.dumps(made))
 """
 
 
-def elsewhere(folder, prepared, x, *others, parts=()):
-    """Predict in another process, which starts in another folder."""
-    (folder / "packed").write_bytes(pack(prepared, *others))
-    (folder / "work").write_bytes(pickle.dumps((x, parts, bool(others))))
+def elsewhere(folder, prepared, x, reader, parts):
+    """Run passes in another process, which starts in another folder."""
+    (folder / "packed").write_bytes(pack(prepared, reader))
+    (folder / "work").write_bytes(pickle.dumps((x, parts)))
     subprocess.run([sys.executable, "-c", THERE, str(folder)], check=True, cwd=folder, timeout=200)
     return pickle.loads((folder / "made").read_bytes())
-
-
-def test_parts_of_the_passes_merge_across_processes(tmp_path):
-    prepared = classification().prepare(X[:40], passes=110, seed=4)
-    others = elsewhere(tmp_path, prepared, X, parts=[range(75, 110), range(25)])
-    made = prepared.finish([*others, prepared.partial(X, passes=range(25, 75))])
-    whole = classification().predict(X, passes=110, seed=4)
-    np.testing.assert_allclose(made.probs, whole.probs, rtol=1e-6)
-    np.testing.assert_allclose(made.probs_std, whole.probs_std, rtol=1e-6, atol=1e-9)
 
 
 @pytest.fixture
@@ -72,13 +61,16 @@ def written(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_code_of_the_user_goes_along(written, tmp_path):
+def test_parts_of_the_passes_merge_across_processes_and_code_of_the_user_goes_along(written, tmp_path):
     from ray import cloudpickle
 
-    prepared = MCDropout(written.nets.Net(make_net()), output=written.parts.first).prepare(X, passes=50)
+    prepared = MCDropout(written.nets.Net(make_net()), output=written.parts.first).prepare(X, passes=110, seed=4)
     reader = Reader(None, transform=functools.partial(written.parts.doubled))
-    made = elsewhere(tmp_path, prepared, X, reader)
-    assert np.array_equal(made.mean, prepared.predict(2 * X).mean) and made.mean.shape[1] == 1
+    others = elsewhere(tmp_path, prepared, X, reader, [range(75, 110), range(25)])
+    made, whole = prepared.finish([*others, prepared.partial(2 * X, passes=range(25, 75))]), prepared.predict(2 * X)
+    np.testing.assert_allclose(made.mean, whole.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(made.std, whole.std, rtol=1e-5, atol=1e-6)
+    assert made.mean.shape == (len(X), 1)
     assert cloudpickle.list_registry_pickle_by_value() == set()
 
 
@@ -110,6 +102,15 @@ def test_what_is_unpacked_gives_the_same_bits():
     one, other = prepared.predict(rows, start=9), again.predict(rows, start=9)
     assert np.array_equal(one["value"].std, other["value"].std) and note == "note"
     assert np.array_equal(one["logits"].probs, other["logits"].probs)
+
+
+@pytest.mark.parametrize(
+    "options", [{"keep_samples": True}, {"last_layer": "exact"}], ids=lambda options: next(iter(options))
+)
+def test_options_of_the_passes_go_along(options):
+    prepared = MCDropout(make_net()).prepare(X, passes=50, **options)
+    (again,) = unpack(pack(prepared))
+    assert_equal(again.predict(X), prepared.predict(X))
 
 
 def test_a_program_goes_along_and_can_be_moved():

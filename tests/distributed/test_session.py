@@ -130,6 +130,21 @@ def test_what_ray_says_when_it_cannot_connect_is_passed_on(monkeypatch):
     assert logger.level == level and "RAY_BACKEND_LOG_LEVEL" not in os.environ
 
 
+def test_an_interrupt_while_ray_starts_leaves_nothing_of_it(monkeypatch):
+    def interrupted(**options):
+        os.environ["RAY_MADE_UP"] = "1"
+        raise KeyboardInterrupt
+
+    stopped = []
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", interrupted)
+    monkeypatch.setattr("ray.shutdown", lambda: stopped.append(True))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(KeyboardInterrupt), connected(Pool()):
+        pass
+    assert stopped == [True] and "RAY_MADE_UP" not in os.environ
+
+
 def test_without_ray_it_is_told_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(DependencyError, match=r'pip install "mcdrop\[ray\]"'):

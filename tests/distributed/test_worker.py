@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mcdrop import DataError, ExecutionError, SilentDropoutWarning
+from mcdrop import DataError, ExecutionError, NetError, SilentDropoutWarning, UnsettledRowsWarning
 from mcdrop.alerts import alert
 from mcdrop.bulk import Done, Rows
-from mcdrop.distributed.worker import ItemWorker, _Worker, opened
+from mcdrop.distributed.execution import _whole
+from mcdrop.distributed.packing import pack
+from mcdrop.distributed.worker import BatchWorker, ItemWorker, _Worker, opened
 from tests.distributed.made import X, heteroscedastic
 
 DONE = Done(3, np.zeros(2, bool), None)
@@ -53,6 +55,13 @@ def test_warnings_are_given_again_once_for_each_text(worker):
     assert found == [("odd", UserWarning), ("old", FutureWarning), ("quiet", SilentDropoutWarning)]
 
 
+def test_a_warning_that_holds_more_than_words_comes_back_whole(worker):
+    with pytest.warns(UnsettledRowsWarning) as told:
+        opened(worker.sealed(lambda: alert(UnsettledRowsWarning(2, 9, 100, 1.5)) or DONE))
+    (found,) = told
+    assert (found.message.rows, found.message.total, found.message.excess) == (2, 9, 1.5)
+
+
 def test_errors_come_back_as_they_are(worker):
     with pytest.raises(DataError, match="no rows") as caught:
         opened(worker.sealed(raising(DataError("no rows"))))
@@ -76,6 +85,39 @@ def test_a_worker_that_could_not_be_made_tells_so_at_every_call(worker):
     for _ in range(2):
         with pytest.raises(ModuleNotFoundError, match="theirs"):
             opened(worker.sealed(raising(AssertionError("must not run"))))
+
+
+def test_a_net_that_cannot_be_made_there_is_told_of_when_rows_come(monkeypatch):
+    monkeypatch.setattr("ray.get", lambda ref: ref)
+    monkeypatch.setattr("torch.set_num_threads", lambda count: None)
+    (made,) = BatchWorker([(b"no net", [])], 1, None)({"x": X[:4]})["made"]
+    with pytest.raises(pickle.UnpicklingError) as caught:
+        opened(made)
+    assert "in a Ray worker" in caught.value.__notes__[0]
+
+
+def test_rows_that_are_brought_are_predicted_unless_they_hold_nan(monkeypatch):
+    monkeypatch.setattr("ray.get", lambda ref: ref)
+    threads = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    prepared = heteroscedastic().prepare(X, passes=50)
+    worker = BatchWorker([(pack(prepared, None), [])], 3, None)
+    done = opened(worker({"x": X[:9]})["made"][0])
+    assert np.array_equal(done.prediction.mean, prepared.predict(X[:9]).mean) and threads == [3]
+    gaps = np.arange(9) == 2
+    done = opened(worker({"x": np.where(gaps[:, None], np.nan, X[:9])})["made"][0])
+    assert done.prediction is None and np.array_equal(done.gaps, gaps)
+
+
+def test_an_error_of_the_net_says_which_row_a_block_begins_with():
+    made = object.__new__(ItemWorker)
+    made.failed, made.prepared = None, heteroscedastic().prepare(X, passes=50)
+    made.others = [SimpleNamespace(read=lambda start, stop: Rows(start, X[:9] * np.inf, np.zeros(9, bool)))]
+    items = {"start": [40, 40, 40], "stop": [49] * 3, "first": [0, 0, 25], "last": [50, 25, 50]}
+    whole, *parts = made({name: np.array(values) for name, values in items.items()})["made"]
+    for failing in (lambda: opened(whole), lambda: list(_whole(map(opened, parts), made.prepared, lambda count: None))):
+        with pytest.raises(NetError, match="row 0 of this block is row 40 of the inputs"):
+            failing()
 
 
 def test_only_what_workers_give_is_opened():
