@@ -6,13 +6,6 @@ import warnings
 import pytest
 
 
-def pytest_collection_modifyitems(items):
-    """Have those tests run in one process where tests are shared out: each would start a Ray of its own."""
-    for item in items:
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 @pytest.fixture(scope="session")
 def cluster():
     """A Ray with three CPUs, and this process connected to it."""

@@ -90,8 +90,7 @@ if __name__ == "__main__":
         assert not ray.is_initialized()
         (folder / "interrupted").touch()
     slow.unlink()
-    execute = OnRay(Pool(workers=2))
-    written = mcdrop.predict_file(model, folder / "x.npy", folder / "y.h5", execute=execute, resume=True, **options)
+    written = mcdrop.predict_file(model, folder / "x.npy", folder / "y.h5", resume=True, **options)
     assert 20 <= written.resumed < written.rows
     assert not ray.is_initialized() and settings() == before
     assert_equal(mcdrop.load(folder / "y.h5"), model.predict(np.load(folder / "x.npy"), passes=50, seed=3))
@@ -131,7 +130,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="process
 
 
 @linux
-def test_a_ray_of_its_own_is_quiet_and_stopped_also_by_an_interrupt_and_another_one_goes_on(rows, tmp_path):
+def test_a_ray_of_its_own_is_quiet_and_stopped_also_by_an_interrupt(rows, tmp_path):
     done = run(tmp_path, "interrupt")
     assert (tmp_path / "equal").exists(), done.stderr
     assert (tmp_path / "interrupted").exists()
