@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from storage.made import assert_same
 from torch import nn
 
 from mcdrop import MCDropout, storage
 from mcdrop.bulk import in_process
-from tests.storage.made import assert_same
 
 ROWS, BLOCK = 53, 8  # 7 blocks, the last of them of 5 rows
 AUTO = {"passes": "auto", "max_passes": 600, "tolerance": 0.0015}  # of a classification: 200, 300 or 400 passes

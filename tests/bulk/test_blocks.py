@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from storage.made import assert_same
 from torch import nn
 
 import mcdrop
+from bulk import made
+from bulk.made import AUTO, BLOCK, ROWS, X, assert_bits, assert_predicted, journal_of, stopping_after, write_npy
 from mcdrop import InputError, MCDropout, NetError, storage
 from mcdrop.bulk import predict_file
 from mcdrop.bulk.blocks import Reader, complete_row, first_rows, groups_of, with_gaps
 from mcdrop.errors import DataError
 from mcdrop.sources import open_source
-from tests.bulk import made
-from tests.bulk.made import AUTO, BLOCK, ROWS, X, assert_bits, assert_predicted, journal_of, stopping_after, write_npy
-from tests.storage.made import assert_same
 
 BAD = [0, 1, 9, *range(16, 24), 41, 52]  # the first rows, a whole block, the last row
 GOOD = [row for row in range(ROWS) if row not in BAD]

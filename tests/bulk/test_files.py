@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 import mcdrop
+from bulk import made
+from bulk.made import AUTO, BLOCK, ROWS, WRITERS, X, assert_predicted, write_named, write_npy
 from mcdrop import InputError, MCDropout, NetError, NoDropoutError, OutputError, RegressionPredictive, storage
 from mcdrop.bulk import in_process, predict_file
 from mcdrop.errors import DataError, DependencyError, ExecutionError
 from mcdrop.sources import open_source
-from tests.bulk import made
-from tests.bulk.made import AUTO, BLOCK, ROWS, WRITERS, X, assert_predicted, write_named, write_npy
 
 CALLS = [
     (made.regression, {"passes": 60}),

@@ -5,18 +5,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from bulk import made
 from mcdrop import MCDropout
 from mcdrop.bulk.identity import differences, identity, run_name
 from mcdrop.bulk.transforms import describe
 from mcdrop.models import import_named
 from mcdrop.sources import open_source
-from tests.bulk import made
 
 
 def scaled(x, by=1.0):
@@ -241,10 +242,11 @@ def test_a_method_is_known_by_its_object_and_a_function_may_hold_itself():
 
 
 def test_sets_are_told_alike_in_every_process():
-    code = "from tests.bulk.test_identity import describe, holding; print(describe(holding(set('abcdefgh'))))"
+    code = "from bulk.test_identity import describe, holding; print(describe(holding(set('abcdefgh'))))"
+    here, command = Path(__file__).parents[1], [sys.executable, "-c", code]
     told = {
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
+            command, cwd=here, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
         ).stdout
         for seed in ("1", "2")
     }

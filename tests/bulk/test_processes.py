@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 import pytest
 
+from bulk import made
+from bulk.made import BLOCK, ROWS, X, assert_bits, journal_of, nobody, write_npy
 from mcdrop import MCDropout, OutputError
 from mcdrop.bulk import predict_file
-from tests.bulk import made
-from tests.bulk.made import BLOCK, ROWS, X, assert_bits, journal_of, nobody, write_npy
 
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 CALL = {"passes": 30, "batch_size": BLOCK, "execution": "loop"}
 RECORD = b"\nmcdrop record:\n"  # stands before each block of a journal
 
@@ -27,7 +27,7 @@ RUN = f"""
 import signal, sys
 from mcdrop import MCDropout
 from mcdrop.bulk import predict_file
-from tests.bulk.made import Slow
+from bulk.made import Slow
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
 predict_file(MCDropout(Slow(0.005)), sys.argv[1], sys.argv[2], resume=True, **{CALL})
 """
@@ -36,7 +36,7 @@ predict_file(MCDropout(Slow(0.005)), sys.argv[1], sys.argv[2], resume=True, **{C
 def broken_off(x, out, how, *, blocks, wait):
     """Run in a process of its own, and send it a signal some time after so many blocks are in."""
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, str(x), str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUN, str(x), str(out)], cwd=TESTS, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             while not (journal_of(out).exists() and journal_of(out).read_bytes().count(RECORD) >= blocks):
@@ -158,7 +158,7 @@ def peak_bytes(folder, rows):
         text=True,
         check=False,
         env={**os.environ, **ENVIRONMENT},
-        cwd=ROOT,
+        cwd=TESTS,
         timeout=200,
     )
     assert done.returncode == 0, done.stderr

@@ -7,13 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mcdrop import InputError, MCDropout, OutputError, storage
-from mcdrop.bulk import in_process, predict_file
-from mcdrop.errors import DataError
-from mcdrop.models import import_named
-from mcdrop.storage import Journal
-from tests.bulk import made
-from tests.bulk.made import (
+from bulk import made
+from bulk.made import (
     AUTO,
     BLOCK,
     ROWS,
@@ -25,6 +20,11 @@ from tests.bulk.made import (
     stopping_after,
     write_npy,
 )
+from mcdrop import InputError, MCDropout, OutputError, storage
+from mcdrop.bulk import in_process, predict_file
+from mcdrop.errors import DataError
+from mcdrop.models import import_named
+from mcdrop.storage import Journal
 
 CALL = {"passes": 30, "batch_size": BLOCK}
 BLOCKS = -(-ROWS // BLOCK)

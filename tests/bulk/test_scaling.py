@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from bulk import made
+from bulk.made import assert_predicted, stopping_after, write_npy
 from mcdrop import InputError
 from mcdrop.bulk import DividedBy, predict_file
-from tests.bulk import made
-from tests.bulk.made import assert_predicted, stopping_after, write_npy
 
 
 @pytest.mark.parametrize(

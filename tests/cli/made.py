@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+from comparison.made import classifier, gaussian, labels, truth
 
 from mcdrop import RegressionPredictive, storage
 from mcdrop.storage import Variable
-from tests.comparison.made import classifier, gaussian, labels, truth
 
 POINTS = 60
 

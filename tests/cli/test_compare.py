@@ -7,13 +7,13 @@ import math
 
 import numpy as np
 import pytest
+from comparison.made import gaussian
 from typer.testing import CliRunner
 
 import mcdrop
+from cli.made import POINTS, saved, with_gaps, with_rows
 from mcdrop.cli import app
 from mcdrop.errors import InputError, McdropError, OutputError
-from tests.cli.made import POINTS, saved, with_gaps, with_rows
-from tests.comparison.made import gaussian
 
 
 @pytest.fixture

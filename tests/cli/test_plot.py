@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from comparison.made import gaussian
 from matplotlib import pyplot as plt
 from typer.testing import CliRunner
 
 import mcdrop
+from cli.made import POINTS, saved, with_rows
 from mcdrop.cli import app
 from mcdrop.errors import InputError, McdropError, OutputError
 from mcdrop.scores import refusal_curve
-from tests.cli.made import POINTS, saved, with_rows
-from tests.comparison.made import gaussian
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import mcdrop
+from cli.test_main import COMMAND, call, run  # noqa: F401  # a fixture
 from mcdrop.datasets import load_digits
 from mcdrop.storage import Journal
 from mcdrop.training import fit
-from tests.cli.test_main import COMMAND, call, run  # noqa: F401  # a fixture
 
 FIELDS = ("probs", "probs_std", "logit_mean", "logit_std", "votes", "expected_entropy", "probs_error")
 PASSES = 50

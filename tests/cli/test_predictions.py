@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.made import POINTS, saved, with_gaps, with_rows
 from mcdrop import RegressionPredictive, baselines
 from mcdrop.cli.predictions import (
     as_truth,
@@ -15,7 +16,6 @@ from mcdrop.cli.predictions import (
     unique_names,
 )
 from mcdrop.errors import DataError, InputError
-from tests.cli.made import POINTS, saved, with_gaps, with_rows
 
 
 def numbered(rows):

@@ -6,12 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mcdrop import ClusterError, DataError, InputError, MCDropout, NetError
-from mcdrop.bulk import Done
-from mcdrop.distributed import Pool, datasets, predict, stream
-from mcdrop.distributed.session import Crew
-from mcdrop.predictive import joined
-from tests.distributed.made import (
+from distributed.made import (
     ROWS,
     Failing,
     Killed,
@@ -23,6 +18,11 @@ from tests.distributed.made import (
     two_heads,
     uneven,
 )
+from mcdrop import ClusterError, DataError, InputError, MCDropout, NetError
+from mcdrop.bulk import Done
+from mcdrop.distributed import Pool, datasets, predict, stream
+from mcdrop.distributed.session import Crew
+from mcdrop.predictive import joined
 
 ABC = ["a", "b", "c"]
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import mcdrop
+from distributed.made import KilledDoubling, X, assert_equal, make_net
 from mcdrop import ClusterError, InputError, MCDropout, predict_file
 from mcdrop.distributed import OnRay, Pool
-from tests.distributed.made import KilledDoubling, X, assert_equal, make_net
 
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 OPTIONS = {"passes": 50, "seed": 3, "batch_size": 10}
 
 INTERRUPTED = """
@@ -29,7 +29,7 @@ import torch
 
 import mcdrop
 from mcdrop.distributed import OnRay, Pool
-from tests.distributed.made import assert_equal, make_net
+from distributed.made import assert_equal, make_net
 
 
 class Net(torch.nn.Module):
@@ -108,7 +108,7 @@ def run(folder, how):
     """Predict files with a Ray of its own in another process, which is broken off."""
     script = folder / "script.py"
     script.write_text(INTERRUPTED)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     environment.pop("RAY_ADDRESS", None)
     command = [sys.executable, str(script), str(folder), how]
     return subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, start_new_session=True)

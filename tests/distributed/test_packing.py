@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from distributed.made import X, assert_equal, make_net, two_heads
 from mcdrop import ClusterError, ExecutionError, MCDropout
 from mcdrop.bulk import Reader
 from mcdrop.distributed import packing
 from mcdrop.distributed.packing import pack, unpack
-from tests.distributed.made import X, assert_equal, make_net, two_heads
 
 THERE = """
 import pickle, sys

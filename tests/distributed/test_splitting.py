@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from distributed.made import X, make_net
 from mcdrop import InputError, MCDropout
 from mcdrop.distributed.splitting import cut, cut_passes
-from tests.distributed.made import X, make_net
 
 
 def prepared(**options):

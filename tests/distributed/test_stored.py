@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from distributed.made import X, classification
 from mcdrop import DataError
 from mcdrop.bulk import Done
 from mcdrop.distributed import Pool, execution, stored
@@ -13,7 +14,6 @@ from mcdrop.distributed.execution import run_items
 from mcdrop.distributed.session import Crew
 from mcdrop.distributed.splitting import cut
 from mcdrop.distributed.stored import StoredRows
-from tests.distributed.made import X, classification
 
 
 @pytest.fixture

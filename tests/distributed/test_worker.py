@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from distributed.made import X, heteroscedastic
 from mcdrop import DataError, ExecutionError, NetError, SilentDropoutWarning, UnsettledRowsWarning
 from mcdrop.alerts import alert
 from mcdrop.bulk import Done, Rows
 from mcdrop.distributed.execution import _whole
 from mcdrop.distributed.packing import pack
 from mcdrop.distributed.worker import BatchWorker, ItemWorker, _Worker, opened
-from tests.distributed.made import X, heteroscedastic
 
 DONE = Done(3, np.zeros(2, bool), None)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from mcdrop.errors import DataError, InputError
 from mcdrop.sources import Source, open_source
-from tests.sources.kinds import KINDS, ROWS, keywords
+from sources.kinds import KINDS, ROWS, keywords
 
 FORKED = [kind for kind in KINDS if kind.__name__ not in ("parquet_list", "parquet_keywords")]  # they read as parquet
 

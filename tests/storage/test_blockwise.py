@@ -13,7 +13,7 @@ from mcdrop import storage
 from mcdrop.errors import DataError, InputError, OutputError
 from mcdrop.predictive import at_points
 from mcdrop.storage import Block, Journal, Variable, layout, write_blocks, writing
-from tests.storage.made import assert_same, block_of, classification, cut, mean_of, regression, watched
+from storage.made import assert_same, block_of, classification, cut, mean_of, regression, watched
 
 DRAWS = np.random.default_rng(2)
 

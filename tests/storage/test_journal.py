@@ -12,7 +12,7 @@ import pytest
 
 from mcdrop.errors import DataError, InputError, OutputError
 from mcdrop.storage import Journal, Variable, journal, records
-from tests.storage.made import assert_same, mean_of
+from storage.made import assert_same, mean_of
 
 KINDS = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
 

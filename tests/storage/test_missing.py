@@ -8,7 +8,7 @@ from mcdrop import storage
 from mcdrop.errors import DataError, InputError
 from mcdrop.predictive import at_points
 from mcdrop.storage import Archive, Variable
-from tests.storage.made import classification, regression
+from storage.made import classification, regression
 
 GONE = np.array([1, 4])
 LEFT = np.array([0, 2, 3, 5])

@@ -6,7 +6,7 @@ import pytest
 
 from mcdrop.errors import DataError
 from mcdrop.storage import read, read_attributes, write
-from tests.storage.made import mean_of
+from storage.made import mean_of
 
 SAID = {
     "seed": 0,

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from mcdrop import storage
 from mcdrop.errors import DataError, DependencyError, InputError, OutputError
 from mcdrop.storage import Journal, Variable, check_columns, tables
-from tests.storage.made import block_of, classification, cut, mean_of, regression, watched
+from storage.made import block_of, classification, cut, mean_of, regression, watched
 
 
 def read(path):
