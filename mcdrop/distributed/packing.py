@@ -17,6 +17,7 @@ from torch import nn
 
 from mcdrop.errors import ClusterError, ExecutionError
 from mcdrop.prepared import Prepared
+from mcdrop.programs import moved_program
 from mcdrop.sampler import MCDropout
 
 __all__ = ["pack", "unpack"]
@@ -72,7 +73,7 @@ def unpack(data: bytes, *, device: str | None = None) -> tuple[Any, ...]:
 
         net = load(io.BytesIO(net))
     if device is not None:
-        net = _moved(net, device)
+        net = net.to(device) if kind == "module" else moved_program(net, device)
     return MCDropout(net, **settings).prepare(x, **options), *others
 
 
@@ -106,14 +107,6 @@ def _on_cpu(net: nn.Module) -> nn.Module:
         parameter = isinstance(tensor, nn.Parameter)
         memo[id(tensor)] = nn.Parameter(moved, requires_grad=tensor.requires_grad) if parameter else moved
     return copy.deepcopy(net, memo)
-
-
-def _moved(net: Any, device: str) -> Any:
-    if isinstance(net, nn.Module):
-        return net.to(device)
-    from torch.export.passes import move_to_device_pass
-
-    return move_to_device_pass(net, device)
 
 
 @contextmanager
