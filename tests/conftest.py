@@ -5,17 +5,16 @@ import os
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the nets of the tests are small, and threads wait for each other
+os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers stand behind the tests on the other cores
 
 
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Keep together, where tests are shared out, those that share a fixture: each process would make its own.
 
-    Those that need the one Ray of `tests/distributed` go together, too.
+    Once all are collected it is too late: pytest-xdist has read the groups.
     """
-    for item in items:
-        known = getattr(item, "_fixtureinfo", None)
-        scopes = {made[-1].scope for made in known.name2fixturedefs.values()} if known else set()
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-        elif scopes & {"module", "package"}:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.parent if "package" in scopes else item.path)))
+    known = getattr(item, "_fixtureinfo", None)
+    scopes = {made[-1].scope for made in known.name2fixturedefs.values()} if known else set()
+    if scopes & {"module", "package"}:
+        place = item.path.parent if "package" in scopes else item.path
+        item.add_marker(pytest.mark.xdist_group(place.relative_to(item.config.rootpath).as_posix()))

@@ -4,7 +4,7 @@ from mcdrop.bulk.blocks import OnNan, Reader, Rows, complete_row
 from mcdrop.bulk.files import Written, predict_file
 from mcdrop.bulk.output import Format
 from mcdrop.bulk.scaling import DividedBy
-from mcdrop.bulk.work import Done, Execute, in_process
+from mcdrop.bulk.work import Done, Execute, advising, in_process, predicted
 
 __all__ = [
     "DividedBy",
@@ -15,7 +15,9 @@ __all__ = [
     "Reader",
     "Rows",
     "Written",
+    "advising",
     "complete_row",
     "in_process",
     "predict_file",
+    "predicted",
 ]

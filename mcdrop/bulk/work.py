@@ -1,6 +1,7 @@
 """Who predicts the blocks: this process here, one after another; others may do it elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from mcdrop.inputs.nesting import leaves
 from mcdrop.prepared import Prepared
 from mcdrop.progress import Advance
 
-__all__ = ["Done", "Execute", "in_process"]
+__all__ = ["Done", "Execute", "advising", "in_process", "predicted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +52,64 @@ def in_process(prepared: Prepared[Any], reader: Reader, blocks: Sequence[range],
         NetError: If the net refuses rows, or its outputs are unusable.
     """
     for rows in blocks:
-        yield _done(prepared, reader.read(rows.start, rows.stop), advance)
+        block = reader.read(rows.start, rows.stop)
+        made = predicted(prepared, block, advance=advance if prepared.fixed else None)
+        if not prepared.fixed:
+            advance(len(rows) * prepared.passes)
+        yield Done(block.start, block.gaps, made)
 
 
-def _done(prepared: Prepared[Any], block: Rows, advance: Advance) -> Done:
+def predicted(
+    prepared: Prepared[Any], block: Rows, *, passes: range | None = None, advance: Advance | None = None
+) -> Any:
+    """Predict a block.
+
+    Args:
+        prepared: The passes.
+        block: The rows.
+        passes: Numbers of the passes to run; default: all of them.
+        advance: Is told how many more passes have run, times their rows.
+
+    Returns:
+        The prediction; of some of the passes, what they add up to.
+
+    Raises:
+        NetError: If the net refuses rows, or its outputs are unusable.
+    """
+    with advising(lambda: block):
+        if passes is None or len(passes) == prepared.passes:
+            return prepared.predict(block.x, start=block.start, advance=advance)
+        return prepared.partial(block.x, start=block.start, passes=passes, advance=advance)
+
+
+@contextmanager
+def advising(read: Callable[[], Rows]) -> Iterator[None]:
+    """Add advice to an error of the net where its inputs are infinite: `on_nan` leaves such rows alone.
+
+    Args:
+        read: Returns the rows that the net was given.
+
+    Raises:
+        NetError: The error of the net, with the advice.
+    """
     try:
-        made = prepared.predict(block.x, start=block.start, advance=advance if prepared.fixed else None)
+        yield
     except NetError as error:
-        raise _explained(error, block) from error
-    if not prepared.fixed:
-        advance(len(block.gaps) * prepared.passes)
-    return Done(block.start, block.gaps, made)
+        block = read()
+        bad = _infinite(block)
+        if not bad.any():
+            raise
+        row = block.start + int(np.flatnonzero(bad)[0])
+        raise NetError(
+            f"{error}; {bad.sum():,} of these rows hold infinity in the inputs, the first of them row {row:,}: bound "
+            "the inputs in a transform, or leave these rows out (of a file by NaN in their place and on_nan, --on-nan)"
+        ) from error
 
 
-def _explained(error: NetError, block: Rows) -> NetError:
-    """Return an error of the net, with advice on infinite inputs where there are any: on_nan leaves those alone."""
-    bad = np.zeros(len(block.gaps), dtype=bool)
+def _infinite(block: Rows) -> NDArray[np.bool_]:
+    found = np.zeros(len(block.gaps), dtype=bool)
     for part in leaves(block.x):
         values = np.asarray(part)
-        if values.dtype.kind in "fc" and values.shape[:1] == bad.shape:
-            bad |= np.isinf(values).reshape(len(bad), -1).any(axis=1)
-    if not bad.any():
-        return error
-    row = block.start + int(np.flatnonzero(bad)[0])
-    return NetError(
-        f"{error}; {bad.sum():,} of these rows hold infinity in the inputs, the first of them row {row:,}: bound it in "
-        "a transform, or write NaN in its place for on_nan (--on-nan)"
-    )
+        if values.dtype.kind in "fc" and values.shape[:1] == found.shape:
+            found |= np.isinf(values).reshape(len(found), -1).any(axis=1)
+    return found

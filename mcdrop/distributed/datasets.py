@@ -11,7 +11,7 @@ from mcdrop.distributed.packing import pack
 from mcdrop.distributed.session import Crew, Pool, connected, import_ray
 from mcdrop.distributed.splitting import Split, cut
 from mcdrop.distributed.stored import StoredRows
-from mcdrop.distributed.worker import BatchWorker, located
+from mcdrop.distributed.worker import BatchWorker
 from mcdrop.errors import InputError, NetError
 from mcdrop.execution import PredictOptions
 from mcdrop.predictive import joined
@@ -205,7 +205,7 @@ def _streamed(
                 advance(len(done.gaps) * prepared.passes)
                 yield done.prediction
         except NetError as error:
-            raise located(error, start) from error
+            raise NetError(f"{error} (row 0 of this block is row {start:,} of the inputs)") from error
 
 
 def _taken(

@@ -5,15 +5,16 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from mcdrop.bulk import Done, Reader
+from mcdrop.bulk import Done, Reader, advising
 from mcdrop.distributed.packing import pack
 from mcdrop.distributed.session import Crew, Pool, connected, import_ray
 from mcdrop.distributed.splitting import Item, Split, cut
 from mcdrop.distributed.stored import StoredRows
-from mcdrop.distributed.worker import ItemWorker, located, opened
-from mcdrop.errors import ClusterError, NetError
+from mcdrop.distributed.worker import ItemWorker, opened
+from mcdrop.errors import ClusterError
 from mcdrop.prepared import Partial, Prepared
 from mcdrop.progress import Advance
 
@@ -97,10 +98,12 @@ def run_items(
     workers = min(crew.workers, len(items))
     found = work(dataset, ItemWorker, pack(prepared, reader), pool, workers, batch_size=1, refs=refs)
     with closing(found):
-        yield from _whole(found, prepared, advance)
+        yield from _whole(found, prepared, reader, advance)
 
 
-def _whole(found: Iterator[Done], prepared: Prepared[Any], advance: Advance) -> Iterator[Done]:
+def _whole(
+    found: Iterator[Done], prepared: Prepared[Any], reader: Reader | StoredRows, advance: Advance
+) -> Iterator[Done]:
     """Yield each block once, when all of its passes are in: what a worker had in hand when it died may come twice."""
     parts: dict[int, dict[int, Partial]] = {}
     finished: set[int] = set()
@@ -115,10 +118,8 @@ def _whole(found: Iterator[Done], prepared: Prepared[Any], advance: Advance) -> 
                 advance(len(done.gaps) * len(made.passes))
             if sum(len(part.passes) for part in known.values()) < prepared.passes:
                 continue
-            try:
+            with advising(partial(reader.read, done.start, done.start + len(done.gaps))):
                 made = prepared.finish(list(parts.pop(done.start).values()))
-            except NetError as error:
-                raise located(error, done.start) from error
         else:
             advance(len(done.gaps) * prepared.passes)
         finished.add(done.start)

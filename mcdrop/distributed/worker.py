@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from mcdrop import errors
 from mcdrop.alerts import alert
-from mcdrop.bulk import Done
+from mcdrop.bulk import Done, Rows, predicted
 from mcdrop.distributed.columns import Batch, inputs_of
 from mcdrop.distributed.packing import unpack
-from mcdrop.errors import ExecutionError, McdropError, NetError
+from mcdrop.errors import ExecutionError, McdropError
 from mcdrop.sources import nan_rows
 
-__all__ = ["BatchWorker", "ItemWorker", "located", "opened"]
+__all__ = ["BatchWorker", "ItemWorker", "opened"]
 
 
 class _Worker:
@@ -77,12 +77,7 @@ class ItemWorker(_Worker):
     def _run(self, start: int, stop: int, first: int, last: int) -> Done:
         (reader,) = self.others
         block = reader.read(start, stop)
-        try:
-            if last - first == self.prepared.passes:
-                return Done(start, block.gaps, self.prepared.predict(block.x, start=start))
-            return Done(start, block.gaps, self.prepared.partial(block.x, start=start, passes=range(first, last)))
-        except NetError as error:
-            raise located(error, start) from error
+        return Done(start, block.gaps, predicted(self.prepared, block, passes=range(first, last)))
 
 
 class BatchWorker(_Worker):
@@ -96,12 +91,7 @@ class BatchWorker(_Worker):
         (columns,) = self.others
         x = inputs_of(batch, columns)
         gaps = nan_rows(x)
-        return Done(0, gaps, None if gaps.any() else self.prepared.predict(x))
-
-
-def located(error: NetError, start: int) -> NetError:
-    """Return an error of the net that tells of rows of a block, with the number of the first of them."""
-    return NetError(f"{error} (row 0 of this block is row {start:,} of the inputs)")
+        return Done(0, gaps, None if gaps.any() else predicted(self.prepared, Rows(0, x, gaps)))
 
 
 def opened(made: bytes) -> Done:

@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster():
     """A Ray with three CPUs, and this process connected to it."""
     import ray

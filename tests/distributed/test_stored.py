@@ -82,7 +82,8 @@ def test_what_comes_twice_or_in_another_order_counts_once(monkeypatch, split):
     monkeypatch.setattr(execution, "import_ray", lambda: ray)
     monkeypatch.setattr(execution, "pack", lambda *what: b"")
     monkeypatch.setattr(execution, "work", work)
-    found = list(run_items(prepared, None, items, Pool(), Crew(2, 1), told.append, ordered=True))
+    rows = StoredRows([], [230], None)  # read by workers alone, unless something is wrong
+    found = list(run_items(prepared, rows, items, Pool(), Crew(2, 1), told.append, ordered=True))
     assert sorted(done.start for done in found) == [0, 100]
     assert sum(told) == 230 * 100
     whole = classification().predict(X, passes=100)

@@ -109,14 +109,19 @@ def test_rows_that_are_brought_are_predicted_unless_they_hold_nan(monkeypatch):
     assert done.prediction is None and np.array_equal(done.gaps, gaps)
 
 
-def test_an_error_of_the_net_says_which_row_a_block_begins_with():
+def test_an_error_of_the_net_counts_rows_over_all_inputs_and_advises_on_infinite_ones():
     made = object.__new__(ItemWorker)
     made.failed, made.prepared = None, heteroscedastic().prepare(X, passes=50)
-    made.others = [SimpleNamespace(read=lambda start, stop: Rows(start, X[:9] * np.inf, np.zeros(9, bool)))]
+    reader = SimpleNamespace(read=lambda start, stop: Rows(start, infinite, np.zeros(stop - start, bool)))
+    made.others, infinite = [reader], X[:9].copy()
+    infinite[[2, 5], 1] = np.inf
     items = {"start": [40, 40, 40], "stop": [49] * 3, "first": [0, 0, 25], "last": [50, 25, 50]}
     whole, *parts = made({name: np.array(values) for name, values in items.items()})["made"]
-    for failing in (lambda: opened(whole), lambda: list(_whole(map(opened, parts), made.prepared, lambda count: None))):
-        with pytest.raises(NetError, match="row 0 of this block is row 40 of the inputs"):
+    together = _whole(map(opened, parts), made.prepared, reader, lambda count: None)
+    for failing in (lambda: opened(whole), lambda: list(together)):
+        with pytest.raises(
+            NetError, match=r"2 of 9 rows \(42, 45\).*2 of these rows hold inf.* the first .* row 42: bound"
+        ):
             failing()
 
 

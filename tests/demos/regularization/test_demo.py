@@ -113,7 +113,7 @@ def test_the_report_is_made_of_the_arrays(outcome):
     assert len(report.checks) == len(FAMILIES)
 
 
-def test_more_processes_give_the_same_bits_and_resuming_trains_nothing_again(outcome, tmp_path):
+def test_more_processes_give_the_same_bits_and_resuming_trains_nothing_again(outcome, tmp_path, monkeypatch):
     folder = outcome[1]
     (tmp_path / "rates.png").touch()  # of an earlier run, with exercises
     run_regularization(tmp_path, preset="tiny", jobs=2, exercises=False)
@@ -124,6 +124,7 @@ def test_more_processes_give_the_same_bits_and_resuming_trains_nothing_again(out
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
     assert {path.stem for path in tmp_path.glob("*.png")} == {"errors", "averaging"}
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").glob("*.safetensors")}
+    monkeypatch.setattr("mcdrop.demos.regularization.demo._FIGURES", {})  # they are drawn, and slow
     run_regularization(tmp_path, preset="tiny", jobs=1, exercises=False, resume=True)
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert same(read(tmp_path), arrays)
