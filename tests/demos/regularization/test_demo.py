@@ -212,7 +212,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
         run_regularization(tmp_path / "other", preset="tiny", jobs=1)
 
 
-LONGER = replace(SMALL, mlp=replace(SMALL.mlp, epochs=20), lenet=replace(SMALL.lenet, epochs=6))
+LONGER = replace(SMALL, mlp=replace(SMALL.mlp, epochs=10), lenet=replace(SMALL.lenet, epochs=3))
 
 PROGRAM = f"""
 import sys
