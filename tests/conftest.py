@@ -11,8 +11,10 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers stand be
 def pytest_itemcollected(item):
     """Keep together, where tests are shared out, those that share a fixture: each process would make its own.
 
-    Once all are collected it is too late: pytest-xdist has read the groups.
+    A test with a group of its own stays in that. Once all are collected it is too late: pytest-xdist has read them.
     """
+    if item.get_closest_marker("xdist_group"):
+        return
     known = getattr(item, "_fixtureinfo", None)
     scopes = {made[-1].scope for made in known.name2fixturedefs.values()} if known else set()
     if scopes & {"module", "package"}:

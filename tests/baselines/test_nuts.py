@@ -13,6 +13,8 @@ from mcdrop.baselines import GPRegressor
 from mcdrop.baselines.nuts import Diagnosis, Draws
 from mcdrop.datasets import load_co2
 
+pytestmark = pytest.mark.xdist_group("nuts")  # Numba compiles once in a process what all of them need
+
 
 @pytest.fixture(scope="module")
 def co2():

@@ -136,6 +136,7 @@ def test_without_gps_the_nets_run_alone(tmp_path):
     assert set(report.results) == {"relu", "tanh", "scores"}
 
 
+@pytest.mark.xdist_group("nuts")  # see tests/baselines/test_nuts.py
 def test_nuts_leaves_its_diagnosis_and_plots(tmp_path, monkeypatch):
     """The shortest chains on a short series: not converged, and the report says which number failed."""
     series = load_co2(train_months=40)
