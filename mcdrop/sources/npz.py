@@ -75,6 +75,7 @@ class _Members:
             if stream is not None:
                 stream.close()
             stream, row = self._archive.open(name + _ENDING), 0
+            self._open[name] = (stream, row)  # before it is read: `close` finds it whatever comes of that
             _skip(stream, header.offset)
         _skip(stream, (start - row) * header.row_bytes)
         array = read_rows(stream, header, stop - start)

@@ -274,7 +274,7 @@ GOOD = ("predict", "nets.py:make", "rows.csv", "--columns", "dose,age")
         ((*GOOD, "--weights", "nets.py"), "nets.py"),
         ((*GOOD, "--device", "tpu"), "device"),
         (("sites", *GOOD[1:], "--device", "tpu"), "device"),
-        ((*GOOD, "--out", "nowhere/\0.h5"), "null byte"),
+        ((*GOOD, "--out", "nowhere/\0.h5"), "embedded null"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(table, call, args, message):  # noqa: F811

@@ -1,6 +1,7 @@
 """`.npz` archives: members by name, and those that are refused."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,8 +72,32 @@ def test_damage_in_rows_that_are_passed_over_is_noticed(path, compressed):
     content = bytearray(path.read_bytes())
     content[2500] ^= 1
     path.write_bytes(content)
-    with open_source(path) as source, pytest.raises(DataError, match="got one that cannot be read"):
-        source.read(4000, 5000)
+    with open_source(path) as source:
+        for _ in range(2):  # also the second time: nothing goes on where the first left off
+            with pytest.raises(DataError, match="got one that cannot be read") as caught:
+                source.read(4000, 5000)
+            assert str(path) not in descriptors(), caught  # which holds all that was in use
+
+
+def test_reading_goes_on_after_an_interrupt(path, monkeypatch):
+    np.savez(path, x=np.arange(100), y=np.arange(100.0))
+    with open_source(path) as source:
+        source.read(0, 10)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("mcdrop.sources.npz.read_rows", interrupted)
+            source.read(20, 30)
+        assert source.read(20, 30)["x"].tolist() == list(range(20, 30))
+
+
+def descriptors():
+    """Return what this process has open, where Linux tells."""
+    places = Path("/proc/self/fd").glob("*")
+    return {str(place.readlink()) for place in places if place.is_symlink()}  # the one that lists them is gone
+
+
+def interrupted(stream, header, rows):
+    stream.read(3)
+    raise KeyboardInterrupt
 
 
 def test_other_files_in_the_archive_are_no_arrays(path):
