@@ -9,7 +9,7 @@ from mcdrop.distributed.columns import check_columns, inputs_of, refuse_gaps
 from mcdrop.distributed.execution import quiet, run_items, telling, work
 from mcdrop.distributed.packing import pack
 from mcdrop.distributed.session import Crew, Pool, connected, import_ray
-from mcdrop.distributed.splitting import Split, cut
+from mcdrop.distributed.splitting import Split, block_rows, cut
 from mcdrop.distributed.stored import StoredRows
 from mcdrop.distributed.worker import BatchWorker
 from mcdrop.errors import InputError, NetError
@@ -63,7 +63,8 @@ def predict(
         split: "points": workers share the rows, which stream through them, however many there are; "passes": also the
             passes of each block of rows, whose partial moments are merged; "auto": the passes, too, where there are
             fewer than four blocks of rows for each worker. Where these are so few, passes are split, or rows have masks
-            of their own, the rows are put into Ray's object store first.
+            of their own, the rows are put into Ray's object store first. Where few rows are all that workers share,
+            blocks are smaller, unless there is a `batch_size`.
         **options: How the passes run, as for `MCDropout.predict`.
 
     Returns:
@@ -125,13 +126,15 @@ def stream(
         prepared = model.prepare(probe, **options)
         if columns is not None:
             own = own.select_columns(list(columns))
-        size = int(options.get("batch_size") or prepared.block_rows)
+        asked = options.get("batch_size")
+        size = int(asked or prepared.block_rows)
         rows = _stored(own, columns, crew, size, whole=split == "passes" or options.get("masks") == "independent")
         total = None if rows is None else len(rows)
         with track(total, "Predicting", enabled=progress, unit="points", parts=prepared.passes) as advance:
             if rows is None:
                 yield from _streamed(prepared, own, columns, pool, crew, size, advance)
             else:
+                size = size if asked else block_rows(prepared, len(rows), workers=crew.workers, split=split)
                 yield from _taken(prepared, rows, pool, crew, split, size, advance)
 
 
@@ -205,7 +208,7 @@ def _streamed(
                 advance(len(done.gaps) * prepared.passes)
                 yield done.prediction
         except NetError as error:
-            raise NetError(f"{error} (row 0 of this block is row {start:,} of the inputs)") from error
+            raise NetError(f"{error} (here rows are counted from row {start:,} of the data set on)") from error
 
 
 def _taken(

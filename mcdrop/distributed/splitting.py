@@ -9,7 +9,7 @@ from mcdrop.arguments import check_choice
 from mcdrop.errors import InputError
 from mcdrop.prepared import Prepared
 
-__all__ = ["Item", "Split", "cut", "cut_passes"]
+__all__ = ["Item", "Split", "block_rows", "cut", "cut_passes"]
 
 Split: TypeAlias = Literal["auto", "points", "passes"]
 """Whether workers share the points, or the passes of each block of points, too; "auto": by how many blocks there are.
@@ -56,6 +56,20 @@ def cut(prepared: Prepared[Any], blocks: Sequence[range], *, workers: int, split
         parts = -(-wanted // max(len(blocks), 1))
     passes = cut_passes(prepared.passes, prepared.pass_block, max(parts, workers if split == "passes" else 1))
     return [Item(rows, part) for rows in blocks for part in passes]
+
+
+def block_rows(prepared: Prepared[Any], rows: int, *, workers: int, split: Split) -> int:
+    """Return the rows of a block: as many as use a machine well, or fewer where these would leave workers idle.
+
+    Args:
+        prepared: The passes.
+        rows: How many rows there are.
+        workers: How many workers share them.
+        split: What they share.
+    """
+    parts = 1 if split == "points" or not prepared.splits else -(-prepared.passes // prepared.pass_block)
+    blocks = -(-_EACH * workers // parts)
+    return max(1, min(prepared.block_rows, -(-rows // blocks)))
 
 
 def cut_passes(passes: int, block: int, parts: int) -> list[range]:

@@ -85,7 +85,7 @@ def test_one_worker_may_take_all_cpus_and_what_it_warns_of_is_told(cluster):
 
 
 def test_errors_of_the_net_in_workers_come_back_at_once(cluster):
-    with pytest.raises(NetError, match=r"no more.*\(row 0 of this block is row [1-9]?0 of the inputs"):
+    with pytest.raises(NetError, match=r"no more.*\(here rows are counted from row [1-9]?0 of the data set on"):
         predict(Failing(10), cluster.data.from_numpy(X), workers=1, passes=50, batch_size=10, execution="loop")
     assert wait_for_cpus(cluster)
 
@@ -115,7 +115,7 @@ def test_an_error_of_the_net_says_which_row_a_block_begins_with(monkeypatch):
     dataset = SimpleNamespace(repartition=lambda **options: None)
     found = datasets._streamed(SimpleNamespace(passes=2), dataset, None, Pool(), Crew(1, 1), 25, lambda count: None)
     assert next(found) == "made"
-    with pytest.raises(NetError, match=r"NaN in row 3 \(row 0 of this block is row 25 of the inputs\)"):
+    with pytest.raises(NetError, match=r"NaN in row 3 \(here rows are counted from row 25 of the data set on\)"):
         next(found)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as some
 
 from distributed.made import X, make_net
 from mcdrop import InputError, MCDropout
-from mcdrop.distributed.splitting import cut, cut_passes
+from mcdrop.distributed.splitting import block_rows, cut, cut_passes
 
 
 def prepared(**options):
@@ -40,6 +40,26 @@ def test_auto_cuts_passes_only_where_points_are_too_few():
     assert len(cut(ready, many, workers=3, split="auto")) == 12
     assert len(cut(ready, many, workers=3, split="passes")) == 36
     assert len(cut(ready, few, workers=3, split="points")) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "split"),
+    [({"passes": 100}, "points"), ({"passes": "auto"}, "auto"), ({"passes": 50}, "auto"), ({"passes": 100}, "passes")],
+)
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_few_rows_keep_all_workers_busy(options, split, workers):
+    ready, rows = prepared(**options), 12_000
+    assert ready.block_rows > rows  # one block would do
+    size = block_rows(ready, rows, workers=workers, split=split)
+    blocks = [range(first, min(first + size, rows)) for first in range(0, rows, size)]
+    assert len(cut(ready, blocks, workers=workers, split=split)) >= 4 * workers
+
+
+def test_blocks_are_no_smaller_than_they_have_to_be():
+    ready = prepared(passes=1000)
+    assert block_rows(ready, 10**7, workers=8, split="points") == ready.block_rows
+    assert block_rows(ready, 600, workers=4, split="auto") == 600  # the passes are enough for all
+    assert block_rows(ready, 2, workers=4, split="points") == 1
 
 
 def test_passes_that_stay_together_are_not_split():
