@@ -11,6 +11,7 @@ from functools import partial, reduce
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
+from torch import Tensor
 
 from mcdrop.arguments import check_count
 from mcdrop.errors import InputError
@@ -19,6 +20,7 @@ from mcdrop.inputs import Stream
 from mcdrop.moments import Statistics
 from mcdrop.outputs import rows_numbered
 from mcdrop.predictive import Reading, in_order
+from mcdrop.progress import Advance
 from mcdrop.sites import SiteTable
 
 __all__ = ["Partial", "Prepared"]
@@ -28,8 +30,7 @@ Predictive = TypeVar("Predictive")
 _KEPT = 16
 """Passes that are kept of as many rows as one pass takes at once; of more passes, fewer rows."""
 
-Advance = Callable[[int], None]
-"""Is told how many more passes have run, each counted once per row."""
+_SHORT = 80  # letters of what is told in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,15 @@ class Partial:
         passes: Numbers of the passes.
         states: Their statistics, batch by batch.
         start: The number of the first row, counted over all inputs.
+        shapes: The shape of one pass, batch by batch, the rows in front.
+        run: What makes the passes, as plain data: parts of one run agree in it, whichever process they come from.
     """
 
     passes: range
     states: tuple[Any, ...]
-    start: int = 0
+    start: int
+    shapes: tuple[tuple[int, ...], ...]
+    run: Mapping[str, Any]
 
 
 class Prepared(Generic[Predictive]):
@@ -160,14 +165,21 @@ class Prepared(Generic[Predictive]):
                 "passes run in parts only where their number is given, last_layer is 'sampled' and no samples are "
                 "kept; run them together with predict"
             )
-        ends = {passes.start % block, 0 if passes.stop == self.passes else passes.stop % block}
-        if passes.step != 1 or not 0 <= passes.start < passes.stop <= self.passes or ends != {0}:
+        if not (isinstance(passes, range) and _is_part(passes, self.passes, block)):
             whole = "" if block == 1 else f" from a multiple of {block} to another or to {self.passes}"
             raise InputError(f"passes must be a range within range({self.passes}){whole}, got {passes}; cut elsewhere")
+        shape: tuple[int, ...] = ()
+
+        def summarize(output: Tensor, **block: int) -> Any:
+            nonlocal shape
+            shape = tuple(output.shape[1:])
+            return self._reading.summarize(output, **block)
+
         run = self._run.again(self._rows(x, start), advance)
-        states = tuple(run.summed(self._reading.summarize, passes))
-        self._reading.judge()
-        return Partial(passes, states, start)
+        batches = [(state, shape) for state in run.summed(summarize, passes)]
+        self._reading.judge()  # here, where the outputs were seen
+        states, shapes = zip(*batches, strict=True)
+        return Partial(passes, states, start, shapes, self._about)
 
     def finish(self, partials: Sequence[Partial]) -> Predictive:
         """Make a prediction of all passes of the same rows.
@@ -179,7 +191,7 @@ class Prepared(Generic[Predictive]):
             The prediction, equal to that of `predict` to rounding.
 
         Raises:
-            InputError: If some pass is missing or there twice.
+            InputError: If some pass is missing or there twice, or they are of another run or of different rows.
             NetError: If the net's outputs are unusable.
         """
         ordered = sorted(partials, key=lambda part: part.passes.start)
@@ -189,9 +201,17 @@ class Prepared(Generic[Predictive]):
                 f"partials must hold each of the {self.passes} passes once, got "
                 f"{', '.join(str(part.passes) for part in ordered) or 'none'}; run those that are missing"
             )
+        for part in ordered:
+            _check_same(part, ordered[0], self._about)
         states = [_merged(parts) for parts in zip(*(part.states for part in ordered), strict=True)]
         with rows_numbered(ordered[0].start):
             return cast(Predictive, self._reading.predictive(states, None, self._known))
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        """What parts of this run agree in: all that makes a pass but the net's weights."""
+        settings = self.origin[0].settings
+        return self.provenance | {name: settings[name] for name in ("task", "outputs", "class_axis")}
 
     def _rows(self, x: Any, start: int) -> Stream:
         check_count("start", start, least=0, why="rows are numbered from 0")
@@ -209,6 +229,42 @@ class Prepared(Generic[Predictive]):
         with rows_numbered(rows):
             made = self._reading.predictive([group.state for group in groups], None, known)
         return cast(Predictive, in_order(made, rows))
+
+
+def _is_part(passes: range, total: int, block: int) -> bool:
+    """Whether these are one or more whole blocks of passes, the last of which may be shorter."""
+    whole = passes.start % block == 0 and (passes.stop == total or passes.stop % block == 0)
+    return passes.step == 1 and 0 <= passes.start < passes.stop <= total and whole
+
+
+def _check_same(part: Partial, first: Partial, about: Mapping[str, Any]) -> None:
+    """Refuse a part of another run than the one at hand, or of other rows than the first part."""
+    others = {name: (part.run.get(name), about.get(name)) for name in {**about, **part.run}}
+    told = [
+        f"{name} {one!r} where {other!r} was expected" if len(repr((one, other))) < _SHORT else f"another {name}"
+        for name, (one, other) in others.items()
+        if one != other
+    ]
+    if told:
+        raise InputError(
+            f"partials must come from the run that finishes them, got {', '.join(told)}; prepare with the same net and "
+            "options everywhere"
+        )
+    if part.start != first.start or sum(rows for rows, *_ in part.shapes) != sum(rows for rows, *_ in first.shapes):
+        raise InputError(
+            f"partials must be of the same rows, got rows {_told(first)} of {first.passes} and rows {_told(part)} of "
+            f"{part.passes}; finish the passes of each block of rows by themselves"
+        )
+    if part.shapes != first.shapes:
+        one, other = next(pair for pair in zip(first.shapes, part.shapes, strict=False) if pair[0] != pair[1])
+        raise InputError(
+            f"partials must be of the same batches, got outputs of shape {one} of {first.passes} and {other} of "
+            f"{part.passes}; prepare with the same net and batch_size everywhere"
+        )
+
+
+def _told(part: Partial) -> str:
+    return f"{part.start} to {part.start + sum(rows for rows, *_ in part.shapes) - 1}"
 
 
 def _merged(parts: Sequence[Statistics]) -> Statistics:

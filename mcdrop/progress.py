@@ -6,7 +6,7 @@ from contextlib import contextmanager
 __all__ = ["Advance", "track"]
 
 Advance = Callable[[int], None]
-"""Tells a progress bar how many more steps are done."""
+"""Is told how many more steps are done; of passes, each counts once per row."""
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def test_says_how_far_it_is():
 
 
 @pytest.mark.parametrize(
-    "passes", [range(0), range(10, 35), range(30), range(0, 75, 3), range(100, 125), range(-25, 25)]
+    "passes", [range(0), range(10, 35), range(30), range(0, 75, 3), range(100, 125), range(-25, 25), (0, 25), 25, None]
 )
 def test_refuses_passes_that_are_no_part(passes):
     prepared = MODELS["regression"]().prepare(X, passes=110)
@@ -126,6 +126,62 @@ def test_refuses_parts_that_are_not_the_whole():
     for parts in ([], [first], [second], [first, first, second]):
         with pytest.raises(InputError, match="each of the 50 passes once"):
             prepared.finish(parts)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 7}, "seed 7 where 0 was expected; prepare with the same net and options"),
+        ({"masks": "independent"}, "masks 'independent' where 'shared' was expected"),
+        (
+            {"batch_size": 12},
+            r"outputs of shape \(40, 2\) of range\(0, 25\) and \(12, 2\) of range\(25, 50\).* batch_size",
+        ),
+        ({"batch_size": 39}, "same batches, got outputs of shape"),
+    ],
+)
+def test_refuses_parts_of_other_runs(options, message):
+    prepared, other = (MODELS["regression"]().prepare(X, passes=50, **given) for given in ({}, options))
+    later = pickle.loads(pickle.dumps(other.partial(X, passes=range(25, 50))))
+    with pytest.raises(InputError, match=message):
+        prepared.finish([prepared.partial(X, passes=range(25)), later])
+    if "batch_size" not in options:
+        with pytest.raises(InputError, match=message):  # also where its parts agree
+            prepared.finish([other.partial(X, passes=range(25)), later])
+
+
+def test_refuses_parts_of_other_nets():
+    one, wide = (MCDropout(make_net(width), task="classification").prepare(X, passes=50) for width in (2, 3))
+    probs = MCDropout(make_net(2).append(nn.Softmax(1)), task="classification", outputs="probabilities")
+    with pytest.raises(InputError, match=r"outputs of shape \(40, 2\) .* and \(40, 3\)"):
+        one.finish([one.partial(X, passes=range(25)), wide.partial(X, passes=range(25, 50))])
+    with pytest.raises(InputError, match="outputs 'probabilities' where 'logits' was expected"):
+        one.finish([probs.prepare(X, passes=50).partial(X, passes=range(50))])
+    rates = MCDropout(make_net(2), task="classification")
+    rates.net[2].p = 0.4
+    with pytest.raises(InputError, match="got another sites; prepare"):
+        one.finish([rates.prepare(X, passes=50).partial(X, passes=range(50))])
+
+
+@pytest.mark.parametrize(("rows", "start"), [(slice(20, 40), 20), (slice(20), 20), (slice(19), 0)])
+def test_refuses_parts_of_other_rows(rows, start):
+    prepared = MODELS["regression"]().prepare(X, passes=50)
+    parts = [
+        prepared.partial(X[:20], passes=range(25)),
+        prepared.partial(X[rows], passes=range(25, 50), start=start),
+    ]
+    with pytest.raises(InputError, match=rf"rows 0 to 19 of range\(0, 25\) and rows {start} to .* by themselves"):
+        prepared.finish(parts)
+
+
+def test_a_part_of_the_passes_tells_of_outputs_that_are_no_logits():
+    """Whoever finishes may have seen none of them."""
+    softmax = MCDropout(make_net(3).append(nn.Softmax(1)), task="classification").prepare(X, passes=50)
+    with pytest.raises(NetError, match="look like probabilities"):
+        softmax.partial(X, passes=range(25))
+    sigmoid = MCDropout(make_net(1).append(nn.Sigmoid()), task="classification").prepare(X, passes=50)
+    with pytest.warns(UserWarning, match="read as logits"):
+        sigmoid.partial(X, passes=range(25))
 
 
 def test_refuses_rows_and_options_that_are_none():
@@ -155,3 +211,10 @@ def test_prefers_few_rows_of_wide_nets():
     narrow = MODELS["regression"]().prepare(X).block_rows
     wide = MCDropout(nn.Sequential(nn.Linear(3, 200_000), nn.Dropout(0.5), nn.Linear(200_000, 1))).prepare(X).block_rows
     assert narrow == 16_384 and 16 <= wide < 64
+
+
+def test_keeps_the_passes_of_fewer_rows_at_once():
+    model = MODELS["regression"]()
+    rows = model.prepare(X, passes=1000).block_rows
+    kept = {passes: model.prepare(X, passes=passes, keep_samples=True).block_rows for passes in (10, 64, 1000, 10**6)}
+    assert kept == {10: rows, 64: rows // 4, 1000: rows * 16 // 1000, 10**6: 1}

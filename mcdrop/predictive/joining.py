@@ -23,7 +23,8 @@ def joined(parts: Sequence[Any]) -> Any:
         The prediction of all points, in order, with the provenance of the first.
 
     Raises:
-        InputError: If there are none, or some kept their passes and others did not.
+        InputError: If there are none, or they are not alike: of another kind or width or other targets, or only some
+            know their noise, or kept their passes, and as many.
 
     Example:
         >>> from mcdrop import RegressionPredictive
@@ -32,10 +33,37 @@ def joined(parts: Sequence[Any]) -> Any:
     """
     if not parts:
         raise InputError("joined needs at least one prediction, got none; check that there were rows to predict")
+    forms = [_form(part) for part in parts]
+    for number, form in enumerate(forms):
+        if form != forms[0]:
+            raise InputError(
+                f"predictions must be alike to be joined, got {forms[0]} at first and {form} at place {number}; "
+                "predict all rows with one net and the same options"
+            )
     if isinstance(parts[0], dict):
         return {key: joined([part[key] for part in parts]) for key in parts[0]}
     kind = RegressionPredictive if isinstance(parts[0], RegressionPredictive) else ClassificationPredictive
     return kind(**{field.name: _joined_field(field.name, parts) for field in fields(kind)})
+
+
+def _form(part: Any) -> str:
+    """Say what a prediction holds of each row; only where that is the same they go together."""
+    if isinstance(part, dict):
+        return f"a dict of {sorted(part, key=repr)}"
+    if isinstance(part, RegressionPredictive):
+        kind, values = "regression", part.mean
+        noise = [] if part.noise_std is None else ["noise_std"]
+    elif isinstance(part, ClassificationPredictive):
+        kind, values, noise = "classification", part.probs, []
+    else:
+        raise InputError(
+            f"joined needs predictions, or dicts of them, got {type(part).__name__}; pass what predict gave"
+        )
+    if not values.ndim:
+        raise InputError("joined needs predictions of rows, got one of a single number; give it an axis of rows")
+    passes = ["no number of passes"] if part.passes is None else []
+    samples = [] if part.samples is None else [f"samples of {len(part.samples)} passes"]
+    return " with ".join([f"{kind} of shape {values.shape[1:]} per row", *noise, *passes, *samples])
 
 
 def _joined_field(name: str, parts: Sequence[Any]) -> Any:
@@ -45,8 +73,6 @@ def _joined_field(name: str, parts: Sequence[Any]) -> Any:
     if name in ("mean_error", "probs_error"):
         return np.concatenate([part.mcse for part in parts])
     if name == "samples":
-        if any(value is None for value in values):
-            raise InputError("samples must be kept by all predictions or by none to be joined, got some without")
         return np.concatenate(values, axis=1)
     if name in ("passes", "noise_std"):
         if all(np.ndim(value) == 0 and value == values[0] for value in values):

@@ -33,7 +33,8 @@ class MCDropoutClassifier(ClassifierMixin, Estimator[ClassificationPredictive]):
         activation: Nonlinearity of the hidden layers: "relu", "tanh", "sigmoid", "gelu", "silu" or "elu".
         dropout: Rate of dropout, in (0, 1): higher is smoother, and more unsure.
         steps: Number of updates; None: 1000, or 20 epochs where these are more.
-        batch_size: Rows of an update, or None for all.
+        batch_size: Rows of an update, or None for all. A few more where a single row would be left that a net of your
+            own is not trained on, as with BatchNorm.
         learning_rate: The highest one.
         weight_decay: L2 penalty, as of torch's Adam.
         passes: Number of stochastic passes of a prediction, or "auto" (see `MCDropout.predict`).

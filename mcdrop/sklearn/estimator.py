@@ -16,7 +16,7 @@ from mcdrop.execution import PredictOptions
 from mcdrop.networks import Activation, co2_mlp
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.sampler import MCDropout
-from mcdrop.sklearn.parameters import check_net, random_state_of
+from mcdrop.sklearn.parameters import check_net, random_state_of, rows_per_batch
 from mcdrop.sklearn.units import Units, fold_inputs, fold_outputs
 from mcdrop.training import fit
 
@@ -132,6 +132,8 @@ class Estimator(BaseEstimator, Generic[Predictive]):  # type: ignore[misc]  # sc
 
     def _descend(self, net: nn.Module, x: Floats, y: NDArray[Any], seed: int) -> None:
         batch_size = min(self.batch_size or len(x), len(x))
+        if self.net is not None:
+            batch_size = rows_per_batch(net, x, y, batch_size)
         steps = self.steps or max(_LEAST_STEPS, _LEAST_EPOCHS * -(-len(x) // batch_size))
         fit(
             net,

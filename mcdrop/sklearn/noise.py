@@ -31,9 +31,11 @@ def check_noise(noise_std: object, outputs: int | None = None) -> float | Floats
         noise = np.array(np.nan)
     fits = noise.ndim == 0 or (noise.ndim == 1 and outputs in (None, len(noise)))
     if not (fits and np.isfinite(noise).all() and (noise >= 0).all()):
+        number = "" if outputs is None else f" ({outputs})"
         raise InputError(
-            "noise_std must be a standard deviation in units of y, one for each output, None, or in the constructor "
-            f"'fit', got {noise_std!r}; with data to fit it to, MCDropoutRegressor(net=..., noise_std='fit') does"
+            f"noise_std must be a standard deviation in units of y, one for each output{number}, None, or in the "
+            f"constructor 'fit', got {noise_std!r}; with data to fit it to, "
+            "MCDropoutRegressor(net=..., noise_std='fit') does"
         )
     return noise if noise.ndim else float(noise)
 

@@ -20,7 +20,7 @@ from mcdrop.rng import seeded
 from mcdrop.sampler import MCDropout
 from mcdrop.supervised import as_pair, check_outputs
 
-__all__ = ["check_net", "check_parameters", "random_state_of"]
+__all__ = ["check_net", "check_parameters", "random_state_of", "rows_per_batch"]
 
 Floats = NDArray[np.float64]
 
@@ -104,6 +104,37 @@ def check_net(net: nn.Module, x: Floats, y: NDArray[Any], *, classes: int | None
         raise InputError(
             "net must have dropout that fires, got none on the first rows of X; put nn.Dropout between its layers"
         )
+
+
+def rows_per_batch(net: nn.Module, x: Floats, y: NDArray[Any], batch_size: int) -> int:
+    """Return the batch size, or the next one that leaves no batch of a single row if the net is not trained on one.
+
+    A net that normalizes over the rows of a batch, as `nn.BatchNorm1d` does, refuses a single one.
+
+    Args:
+        net: One of the user's own; is not changed.
+        x: Inputs, shape (N, F).
+        y: Values, shape (N, D), or the numbers of classes, shape (N,).
+        batch_size: Rows of a batch, from 1 to N.
+
+    Raises:
+        InputError: If every batch is of a single row, which the net refuses.
+    """
+    rows = len(x)
+    if batch_size > 1 and rows % batch_size != 1:
+        return batch_size
+    inputs, _ = as_pair(net, x[:1], y[:1], "cross_entropy" if y.dtype.kind == "i" else "mse")
+    try:
+        with seeded(0), torch.no_grad():
+            copy.deepcopy(net).train()(inputs)
+    except Exception as error:
+        if batch_size == 1:
+            raise InputError(
+                f"net must be trained on batches of at least 2 rows ({type(error).__name__}: {error}), got "
+                f"batches of 1 of {rows} row(s); pass a larger batch_size, or more rows"
+            ) from error
+        return next(size for size in range(batch_size + 1, rows + 1) if rows % size != 1)
+    return batch_size
 
 
 def _check_widths(sizes: Any) -> None:

@@ -38,7 +38,8 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
         activation: Nonlinearity of the hidden layers: "relu", "tanh", "sigmoid", "gelu", "silu" or "elu".
         dropout: Rate of dropout, in (0, 1): higher is smoother, and more unsure.
         steps: Number of updates; None: 1000, or 20 epochs where these are more.
-        batch_size: Rows of an update, or None for all.
+        batch_size: Rows of an update, or None for all. A few more where a single row would be left that a net of your
+            own is not trained on, as with BatchNorm.
         learning_rate: The highest one.
         weight_decay: L2 penalty, as of torch's Adam.
         noise_std: The noise of observations that `predict(return_std=True)` and `sample_y` add to what the passes
@@ -127,7 +128,7 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
         """
         made = cls(net=net, noise_std=noise_std, passes=passes, random_state=random_state)
         check_parameters(made.get_params(deep=False) | {"net": None})  # which MCDropout checks
-        made.noise_std_ = check_noise(noise_std)
+        made.noise_std_ = check_noise(noise_std, _outputs_of(net))
         made._keep(net, MCDropout(net), made._draw_seed())
         return made
 
@@ -251,3 +252,9 @@ class MCDropoutRegressor(RegressorMixin, Estimator[RegressionPredictive]):  # ty
         net = self._train(x[order[held:]], y[order[held:]], outputs=y.shape[1], seed=seed)
         passes = 100 if self.passes == "auto" else self.passes
         return find_noise(net, x[order[:held]], y[order[:held]], passes=passes, seed=seed)
+
+
+def _outputs_of(net: object) -> int | None:
+    """Return how many outputs a net has, where that is plain to see."""
+    last = net[-1] if type(net) is nn.Sequential and len(net) else None
+    return last.out_features if isinstance(last, nn.Linear) else None

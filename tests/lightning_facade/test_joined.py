@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from mcdrop import InputError, MCDropout
+from mcdrop import ClassificationPredictive, InputError, MCDropout, RegressionPredictive
 from mcdrop.predictive import at_points
 
 from .made import MARKS, ROWS, X, joined, make_net
@@ -13,12 +13,41 @@ from .made import MARKS, ROWS, X, joined, make_net
 pytestmark = MARKS
 
 
-def test_nothing_and_half_kept_passes_cannot_be_joined():
+def regression(width=2, kept=0, **fields):
+    """Return a prediction of two rows."""
+    samples = {"samples": np.zeros((kept, 2, width)), "passes": kept} if kept else {"passes": 10}
+    return RegressionPredictive(**{"mean": np.zeros((2, width)), "std": np.ones((2, width)), **samples, **fields})
+
+
+@pytest.mark.parametrize("around", [lambda pred: pred, lambda pred: {"a": pred}])
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (regression(kept=10), r"regression of shape \(2,\) per row at first .* with samples of 10 passes at place 1"),
+        (regression(width=3), r"regression of shape \(3,\) per row at place 1; predict all rows with one net"),
+        (regression(noise_std=0.1), "per row with noise_std at place 1"),
+        (regression(passes=None), "with no number of passes at place 1"),
+        (ClassificationPredictive.from_probs([[0.5, 0.5]]), r"classification of shape \(2,\) per row at place 1"),
+        ({"b": regression()}, r"a dict of \['b'\] at place 1"),
+        (3, "joined needs predictions, or dicts of them, got int"),
+        (RegressionPredictive(0.0, 1.0), "of a single number; give it an axis of rows"),
+    ],
+)
+def test_only_predictions_that_are_alike_are_joined(other, message, around):
+    one = regression()
+    with pytest.raises(InputError, match=message):
+        joined([around(one), around(other)])
+    with pytest.raises(InputError):
+        joined([around(other), around(one)])
+
+
+def test_targets_and_numbers_of_kept_passes_are_the_same_everywhere():
+    with pytest.raises(InputError, match=r"samples of 10 passes at first .* samples of 20 passes at place 2"):
+        joined([regression(kept=10), regression(kept=10), regression(kept=20)])
+    with pytest.raises(InputError, match=r"a dict of \['a'\] at first and a dict of \['a', 'b'\]"):
+        joined([{"a": regression()}, {"b": regression(), "a": regression()}])
     with pytest.raises(InputError, match="at least one prediction"):
         joined([])
-    model = MCDropout(make_net())
-    with pytest.raises(InputError, match="kept by all predictions or by none"):
-        joined([model.predict(X, passes=4), model.predict(X, passes=4, keep_samples=True)])
 
 
 @pytest.mark.parametrize("noise", [None, 0.5, [0.5, 0.1], "each"])

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 
 from mcdrop import InputError, NoDropoutError
-from mcdrop.sklearn import MCDropoutClassifier, MCDropoutRegressor
+from mcdrop.sklearn import MCDropoutClassifier, MCDropoutRegressor, estimator
 
 from .made import BOTH, own_net, quick
 
@@ -127,3 +127,49 @@ def test_nets_of_ones_own_are_checked():
         MCDropoutClassifier.from_net(own_net(2), classes=range(3)).predict_proba([[0.0]])
     with pytest.raises(NoDropoutError):
         MCDropoutRegressor.from_net(torch.nn.Linear(1, 1)).predict([[0.0]])
+    with pytest.raises(InputError, match=r"one for each output \(2\), .*got \[0.1, 0.1, 0.1\]"):
+        MCDropoutRegressor.from_net(own_net(2), noise_std=[0.1, 0.1, 0.1])
+    assert MCDropoutRegressor.from_net(own_net(2), noise_std=[0.1, 0.2]).predict([[0.0]]).shape == (1, 2)
+
+
+def normed(outputs=1):
+    """Return a net that is not trained on a single row."""
+    return torch.nn.Sequential(
+        torch.nn.Linear(1, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.2), torch.nn.Linear(8, outputs)
+    )
+
+
+@pytest.fixture
+def batch_sizes(monkeypatch):
+    """What training is asked for."""
+    asked, fit = [], estimator.fit
+
+    def noting(*args, **options):
+        asked.append(options["batch_size"])
+        return fit(*args, **options)
+
+    monkeypatch.setattr(estimator, "fit", noting)
+    return asked
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(
+    ("rows", "size", "expected"),
+    [(65, 64, 65), (65, 63, 63), (31, 5, 7), (13, 2, 5), (3, 2, 3), (30, 5, 5), (13, None, None), (13, 99, 13)],
+)
+def test_no_row_is_left_alone_that_a_net_is_not_trained_on(kind, rows, size, expected, batch_sizes):
+    x, outputs = np.linspace(-1, 1, rows)[:, None], 1 + (kind is MCDropoutClassifier)
+    net = normed(outputs)
+    model = quick(kind, net=net, batch_size=size, steps=rows).fit(x, x[:, 0] > 0)
+    assert batch_sizes == [expected]
+    assert np.isfinite(model.predict(x)).all()
+    assert (net[1].num_batches_tracked, model.net_[1].num_batches_tracked) == (0, rows)
+    quick(kind, net=own_net(outputs), batch_size=size, steps=1).fit(x, x[:, 0] > 0)
+    assert batch_sizes[1] == (size and min(size, rows))
+
+
+@pytest.mark.parametrize(("rows", "size"), [(10, 1), (1, 64), (1, None)])
+def test_single_rows_are_refused_for_a_net_that_is_not_trained_on_them(rows, size):
+    x = np.linspace(-1, 1, rows)[:, None]
+    with pytest.raises(InputError, match=rf"at least 2 rows \(ValueError: .*got batches of 1 of {rows} row"):
+        quick(net=normed(), batch_size=size).fit(x, x[:, 0])
