@@ -1,13 +1,14 @@
 """Rows that have not converged: warned of once for a whole run, not once for each of its blocks."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from mcdrop.alerts import alert
 from mcdrop.errors import UnsettledRowsWarning
 
-__all__ = ["gathered"]
+__all__ = ["gathered", "warn_of_all"]
 
 
 @contextmanager
@@ -30,3 +31,20 @@ def gathered() -> Iterator[list[UnsettledRowsWarning]]:
         warnings.simplefilter("always", UnsettledRowsWarning)
         warnings.showwarning = take
         yield found
+
+
+def warn_of_all(found: Sequence[UnsettledRowsWarning], total: int) -> int:
+    """Give one warning for several.
+
+    Args:
+        found: What each block was warned of.
+        total: How many rows they were predicted among.
+
+    Returns:
+        How many rows have not converged.
+    """
+    count = sum(each.rows for each in found)
+    if count:
+        passes, excess = max(each.passes for each in found), max(each.excess for each in found)
+        alert(UnsettledRowsWarning(count, total, passes, excess))
+    return count

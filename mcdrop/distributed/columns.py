@@ -40,8 +40,8 @@ def inputs_of(batch: Batch, columns: Sequence[str] | None) -> Block:
         columns: Those to take, or None for all.
 
     Returns:
-        A single column as it is; several columns of plain numbers side by side, shape (n, C); others by name, as
-        keyword inputs.
+        Columns of plain numbers side by side, shape (n, C), also if C = 1; a single column of arrays as it is; several
+        columns with arrays among them by name, as keyword inputs.
 
     Raises:
         InputError: If a column is not there, or holds no numbers in arrays of one shape.
@@ -58,7 +58,7 @@ def inputs_of(batch: Batch, columns: Sequence[str] | None) -> Block:
             "others"
         )
     chosen = {name: _numbers(name, batch[name]) for name in names}
-    if len(names) > 1 and all(values.ndim == 1 for values in chosen.values()):
+    if all(values.ndim == 1 for values in chosen.values()):
         return np.stack(list(chosen.values()), axis=1)
     written = {name: values if values.flags.writeable else values.copy() for name, values in chosen.items()}
     return written[names[0]] if len(names) == 1 else written

@@ -1,10 +1,11 @@
 """Predictions of Ray data sets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mcdrop.arguments import check_choice
+from mcdrop.bulk import gathered, warn_of_all
 from mcdrop.distributed.columns import check_columns, inputs_of, refuse_gaps
 from mcdrop.distributed.execution import quiet, run_items, telling, work
 from mcdrop.distributed.packing import pack
@@ -95,7 +96,10 @@ def predict(
         split=split,
         **options,
     )
-    return joined(list(blocks))
+    with gathered() as unsettled:
+        made = joined(list(blocks))
+    warn_of_all(unsettled, len(next(iter(made.values())) if isinstance(made, Mapping) else made))
+    return made
 
 
 def stream(

@@ -1,8 +1,11 @@
 """Blocks predicted by a pool of Ray actors, each of which holds the net."""
 
+import inspect
 import logging
+import re
 import threading
-from collections.abc import Generator, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +26,10 @@ __all__ = ["OnRay", "quiet", "run_items", "telling", "work"]
 _BLOCKS = 1000  # of Ray's own, at most, for the items of a run: each costs Ray some milliseconds
 _SCHEDULER = "StreamingExecutor"  # how Ray Data names the thread of a run
 _PATIENCE = 20.0  # seconds in which such a thread ends
+_RETRIES = 3  # of a piece of work at which a worker died; Ray's own are without end
+_RESTARTS = 10  # of each worker, whatever it died at: more of them, since a long run meets more
+_BEFORE = "The above exception was the direct cause of the following exception:"  # between errors, as Python writes it
+_RAISED = re.compile(r"^[\w.]+(: |:?$)", re.MULTILINE)  # where an error is named after the lines that led to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +158,24 @@ def work(
         What they find.
 
     Raises:
-        ClusterError: If a worker cannot be started, or Ray fails.
+        ClusterError: If a worker cannot be started, workers die again and again, or Ray fails.
         McdropError: What was raised in one.
     """
     ray = import_ray()
     with telling():
         store = [ray.put((packed, list(refs)))]
-        made = dataset.map_batches(
-            worker,
-            fn_constructor_args=(store, pool.cpus, "cuda" if pool.gpus else None),
-            batch_size=batch_size,
-            batch_format="numpy",
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            num_cpus=pool.cpus,
-            num_gpus=pool.gpus or None,
-        )
+        with warnings.catch_warnings():  # that it is to lose these keywords
+            warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+            made = dataset.map_batches(
+                worker,
+                fn_constructor_args=(store, pool.cpus, "cuda" if pool.gpus else None),
+                batch_size=batch_size,
+                batch_format="numpy",
+                compute=ray.data.ActorPoolStrategy(size=workers),
+                num_cpus=pool.cpus,
+                num_gpus=pool.gpus or None,
+                **_bounds(dataset.map_batches),
+            )
         others = set(threading.enumerate())
         rows = iter(made.iter_rows())
         try:
@@ -174,6 +184,14 @@ def work(
         finally:
             rows.close()
             _wait_for_others(others)
+
+
+def _bounds(map_batches: Callable[..., Any]) -> dict[str, int]:
+    """Return how often workers that die are made up for; from Ray 2.64 on there may be no way to say it."""
+    kinds = {parameter.kind for parameter in inspect.signature(map_batches).parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        return {}
+    return {"max_restarts": _RESTARTS, "max_task_retries": _RETRIES}
 
 
 def _wait_for_others(known: set[threading.Thread]) -> None:
@@ -197,12 +215,34 @@ def telling() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        told = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ClusterError(
-            f"expected Ray to read the data set and run its workers, got {type(error).__name__} "
-            f"({told[-1][:300] if told else 'no reason'}); see that every machine can read the inputs and has mcdrop "
-            "and torch installed, and Ray's logs"
-        ) from error
+        told, advice = _explained(ray.exceptions, error)
+        raise ClusterError(f"expected Ray to read the data set and run its workers, got {told}; {advice}") from error
+
+
+def _explained(kinds: Any, error: Exception) -> tuple[str, str]:
+    """Return what happened, and what to do.
+
+    Args:
+        kinds: Ray's errors.
+        error: One of them.
+    """
+    if isinstance(error, kinds.OutOfMemoryError | kinds.RayActorError) and not getattr(error, "actor_init_failed", 0):
+        return (
+            f"workers that died ({type(error).__name__}), one of them {_RETRIES + 1} times at the same piece of work "
+            f"or {_RESTARTS + 1} times in all",
+            "if memory is short, ask for fewer workers or a smaller batch_size, else see in Ray's logs what ends them",
+        )
+    cause, text = getattr(error, "cause", None) or error, str(error)
+    if isinstance(cause, kinds.UserCodeException):  # it comes without its own cause, which is in the text alone
+        before = text.rpartition(_BEFORE)[0].rpartition(_BEFORE)[2]
+        if found := _RAISED.search(before):
+            raised = " ".join(before[found.start() :].split())
+            return f"{raised[:300]!r} from a function of the data set", "mend it; dataset.take(1) runs it alone"
+    lines = [line.strip() for line in (text if cause is error else str(cause)).splitlines() if line.strip()]
+    return (
+        f"{type(cause).__name__} ({lines[-1][:300] if lines else 'no reason'})",
+        "see that every machine can read the inputs and has mcdrop and torch installed, and Ray's logs",
+    )
 
 
 @contextmanager

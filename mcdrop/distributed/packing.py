@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import site
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from mcdrop.programs import moved_program
 from mcdrop.sampler import MCDropout
 
 __all__ = ["pack", "unpack"]
+
+_THERE = {"__main__", "mcdrop", "numpy", "ray", "torch"}  # in every worker; what is in __main__ goes by value anyway
+_INSTALLED = {"site-packages", "dist-packages"}  # folders
 
 
 def pack(prepared: Prepared[Any], *others: Any) -> bytes:
@@ -144,7 +148,18 @@ def _own_package(name: str) -> ModuleType | None:
     """Return the outermost package of a module, if it is the user's: neither installed nor Python's own."""
     package = sys.modules.get(name.partition(".")[0])
     place = getattr(package, "__file__", None) or next(iter(getattr(package, "__path__", [])), None)
-    if package is None or place is None or package.__name__ in ("__main__", "mcdrop"):
-        return None  # what is in __main__ goes by value anyway
-    installed = {Path(sysconfig.get_path(key)).resolve() for key in ("purelib", "platlib", "stdlib")}
-    return None if any(Path(place).resolve().is_relative_to(folder) for folder in installed) else package
+    if package is None or place is None or package.__name__ in _THERE:
+        return None
+    paths = {Path(place).absolute(), Path(place).resolve()}  # some installers link what lies elsewhere
+    installed = any(
+        not _INSTALLED.isdisjoint(path.parts) or any(path.is_relative_to(folder) for folder in _folders())
+        for path in paths
+    )
+    return None if installed else package
+
+
+def _folders() -> set[Path]:
+    """Return where packages are installed, Python's own or others; torch is one of them, wherever it is."""
+    known = [sysconfig.get_path(key) for key in ("purelib", "platlib", "stdlib", "platstdlib")]
+    known += [*site.getsitepackages(), site.getusersitepackages()]
+    return {Path(folder).resolve() for folder in known} | {Path(torch.__file__).resolve().parents[1]}

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import mcdrop
-from distributed.made import KilledDoubling, X, assert_equal, make_net
+from distributed.made import Elsewhere, KilledDoubling, X, assert_equal, make_net
 from mcdrop import ClusterError, InputError, MCDropout, predict_file
-from mcdrop.distributed import OnRay, Pool
+from mcdrop.distributed import OnRay, Pool, execution
 
 TESTS = Path(__file__).parents[1]
 OPTIONS = {"passes": 50, "seed": 3, "batch_size": 10}
@@ -162,6 +162,63 @@ def test_a_program_with_a_transform_and_gaps_by_passes_and_a_worker_that_is_kill
     predict_file(model, tmp_path / "x.npy", tmp_path / "there.h5", execute=execute, **options)
     assert (tmp_path / "killed").exists() and cluster.is_initialized()
     assert_equal(mcdrop.load(tmp_path / "there.h5"), mcdrop.load(tmp_path / "here.h5"))
+
+
+class Dying(Elsewhere):
+    """No worker outlives some rows, or any where their number is 0."""
+
+    def forward(self, x):
+        self.rows = self.rows or len(x)
+        return super().forward(x)
+
+    def there(self):
+        os._exit(1)
+
+
+@pytest.mark.parametrize(
+    ("count", "bound", "died"),
+    [(10, "_RETRIES", "Unavailable.* 1 times at the same piece of work"), (0, "_RESTARTS", "Died.* 1 times in all")],
+    ids=["at work", "at the start"],
+)
+def test_workers_that_die_again_and_again_end_the_run(cluster, rows, tmp_path, monkeypatch, count, bound, died):
+    monkeypatch.setattr(execution, bound, 0)  # each start takes a second
+    model, execute = MCDropout(Dying(count)), OnRay(Pool(workers=1))
+    with pytest.raises(ClusterError, match=rf"workers that died \(Actor{died}.* fewer workers or a smaller batch_size"):
+        predict_file(model, rows, tmp_path / "y.h5", execute=execute, **OPTIONS)
+
+
+def test_deaths_are_bounded_where_ray_takes_a_bound():
+    assert execution._bounds(lambda fn, **options: None) == {"max_restarts": 10, "max_task_retries": 3}
+    assert execution._bounds(lambda fn, *, num_cpus=None: None) == {}
+
+
+def test_the_error_of_a_function_of_the_data_set_is_told(cluster):
+    def wrong(row):
+        try:
+            row["gone"]
+        except KeyError as error:
+            raise ValueError("my own bug\n  in two lines") from error
+
+    told = r"got 'ValueError: my own bug in two lines' from a function of the data set; mend it"
+    with pytest.raises(ClusterError, match=told), execution.telling():
+        cluster.data.range(1).map(wrong).take(1)
+
+
+def test_what_ray_wraps_is_told():
+    from ray.exceptions import ActorDiedError, OutOfMemoryError, RayError, RayTaskError, UserCodeException
+
+    gone = RayTaskError("f", "x\nImportError: gone", ImportError("gone"))
+    for error, told in [
+        (RayTaskError("read", "Traceback ...", OSError("no such bucket")), r"got OSError \(no such bucket\)"),
+        (RayTaskError("f", "some text", UserCodeException("failed")), r"got UserCodeException \(failed\)"),
+        (ActorDiedError(gone), "ImportError: gone"),
+        (ActorDiedError(), r"workers that died \(ActorDiedError\), one of them 4 times .* 11 times in all; if memory"),
+        (OutOfMemoryError("low\nmore\n"), r"workers that died \(OutOfMemoryError\)"),
+        (RayError(), r"got RayError \(no reason\)"),
+    ]:
+        with pytest.raises(ClusterError, match=told) as caught, execution.telling():
+            raise error
+        assert caught.value.__cause__ is error
 
 
 def test_refuses_what_cannot_be_and_keeps_no_work_to_do_cheap(cluster, rows, tmp_path):

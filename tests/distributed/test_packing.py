@@ -2,11 +2,13 @@
 
 import functools
 import importlib
+import json
 import pickle
 import subprocess
 import sys
 import threading
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,6 +82,57 @@ def test_installed_code_and_that_of_the_main_script_are_left_alone(written):
     assert [own(name) for name in ("torch.nn.modules.linear", "mcdrop.sampler", "__main__", "json", "", "gone")] == [
         None
     ] * 6
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """Puts a module somewhere."""
+
+    def put(place, **more):
+        module = ModuleType("somebody")
+        vars(module).update({"__file__": str(place), **more})
+        monkeypatch.setitem(sys.modules, "somebody", module)
+        return module
+
+    return put
+
+
+def test_what_is_installed_anywhere_is_left_alone(placed, tmp_path, monkeypatch):
+    own = packing._own_package
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(tmp_path / "system")])
+    monkeypatch.setattr("site.getusersitepackages", lambda: str(tmp_path / "user"))
+    monkeypatch.setattr(torch, "__file__", str(tmp_path / "with" / "torch" / "__init__.py"))
+    for place in (
+        tmp_path / "other" / "site-packages" / "somebody.py",  # on PYTHONPATH, or of a system whose packages are seen
+        "/usr/lib/python3/dist-packages/somebody/__init__.py",
+        tmp_path / "system" / "somebody.py",
+        tmp_path / "user" / "somebody" / "__init__.py",
+        tmp_path / "with" / "somebody.py",
+        Path(json.__file__).with_name("somebody.py"),
+    ):
+        placed(place)
+        assert own("somebody.nets") is None, place
+    mine = placed(tmp_path / "mine" / "somebody" / "__init__.py")
+    assert own("somebody.nets") is mine
+    mine = placed("", __file__=None, __path__=[str(tmp_path / "mine" / "somebody")])
+    assert own("somebody") is mine
+
+
+def test_what_is_linked_into_a_folder_of_packages_is_installed(placed, tmp_path):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (tmp_path / "held.py").touch()
+    (folder / "somebody.py").symlink_to(tmp_path / "held.py")
+    placed(folder / "somebody.py")
+    assert packing._own_package("somebody") is None
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "mcdrop", "ray"])
+def test_what_every_worker_has_never_goes_by_value(name, tmp_path, monkeypatch):
+    module = ModuleType(name)
+    module.__file__ = str(tmp_path / name / "__init__.py")
+    monkeypatch.setitem(sys.modules, name, module)
+    assert packing._own_package(f"{name}.nn") is None
 
 
 def test_all_that_a_net_is_made_of_is_looked_at(written):
