@@ -123,13 +123,13 @@ def _draw_band(pred: RegressionPredictive, x: NDArray[Any], y: Floats | None, ou
     from mcdrop.plots.canvas import check_points, get_axes, set_labels, set_legend
 
     places, order = check_points(x, len(pred))  # before a figure is made
-    ax = get_axes(None, figsize=(8.5, 3.8))
     title = None
     if len(pred) > MOST:
-        plot_envelope(pred, x, ax=ax, noise_std=pred.noise_std, output=output)
+        ax = plot_envelope(pred, x, noise_std=pred.noise_std, output=output)
         legend = ax.get_legend()
         title = None if legend is None else legend.get_title().get_text()
     else:
+        ax = get_axes(None, figsize=(8.5, 3.8))
         if pred.noise_std is not None:
             plot_band(pred, x, ax=ax, noise_std=pred.noise_std, alpha=0.2, output=output)
             ax.lines[-1].remove()  # the next one is the same

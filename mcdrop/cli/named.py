@@ -116,12 +116,11 @@ def open_inputs(place: str, columns: str | None, images: Mapping[str, str | None
     from mcdrop.sources import ImageOptions, open_source
 
     mode = images["mode"] or "RGB"
-    given = {name: text for name, text in images.items() if text is not None and name != "mode"}
     image = None
-    if given or mode != "RGB":
-        size = _numbers("--image-size", given["size"].replace("x", ","), int) if "size" in given else None
+    if mode != "RGB" or any(images[name] is not None for name in ("size", "mean", "std")):
+        size = _numbers("--image-size", images["size"], int, mark="x", such="224 or 224x320")
         mean, std = (
-            None if images[name] is None else _numbers(f"--image-{name}", images[name] or "", float)
+            _numbers(f"--image-{name}", images[name], float, mark=",", such="0.5 or 0.485,0.456,0.406")
             for name in ("mean", "std")
         )
         if size is not None and len(size) == 1:
@@ -173,9 +172,11 @@ def said_briefly() -> Iterator[None]:
         yield
 
 
-def _numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
-    """Return numbers that have commas between them."""
+def _numbers(option: str, text: str | None, kind: type, *, mark: str, such: str) -> tuple[Any, ...] | None:
+    """Return numbers that have a mark between them; None where nothing is given."""
+    if text is None:
+        return None
     try:
-        return tuple(kind(part) for part in text.split(","))
+        return tuple(kind(part) for part in text.split(mark))
     except ValueError:
-        raise InputError(f"{option} must hold numbers, got {text!r}; see --help") from None
+        raise InputError(f"{option} must hold numbers, such as {such}, got {text!r}") from None

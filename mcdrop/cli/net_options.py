@@ -82,7 +82,8 @@ Columns = Annotated[
     str | None,
     typer.Option(
         metavar="A,B,...",
-        help="Columns of a table, in the net's order. Default: all.",
+        help="Columns of a table, in the net's order; or arrays of a .h5 or .npz file, as keyword inputs (one alone as "
+        "::name). Default: all.",
         rich_help_panel=_DATA,
     ),
 ]

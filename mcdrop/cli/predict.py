@@ -1,13 +1,10 @@
 """`mcdrop predict` and `mcdrop sites`: a trained net in a file on data in a file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mcdrop.cli.arrays import TABLES
 from mcdrop.cli.interrupts import advise
 from mcdrop.cli.named import open_inputs, open_net, open_transform, said_briefly
 from mcdrop.cli.net_options import (
@@ -29,6 +26,7 @@ from mcdrop.cli.net_options import (
     Weights,
 )
 from mcdrop.cli.places import check_ending
+from mcdrop.cli.refusals import saying_how_to_change
 from mcdrop.cli.run_options import (
     Address,
     BatchSize,
@@ -52,11 +50,10 @@ from mcdrop.cli.run_options import (
     UseRay,
     Workers,
 )
-from mcdrop.errors import InputError, NetError
+from mcdrop.errors import InputError
 
 if TYPE_CHECKING:
     from mcdrop.bulk import Written
-    from mcdrop.sources import Source
 
 __all__ = ["predict", "sites"]
 
@@ -127,7 +124,7 @@ def predict(
     with said_briefly(), open_inputs(inputs, columns, images) as source:
         net = open_net(model, weights, device, task=task, output=output, outputs=outputs, class_axis=class_axis)
         change = open_transform(divide_by, transform)
-        with _saying_how_to_change(source, changed=change is not None):
+        with saying_how_to_change(source, change):
             done = predict_file(
                 net.model,
                 source,
@@ -182,26 +179,9 @@ def sites(
         net = open_net(model, weights, device, task=task, output=output, outputs=outputs, class_axis=class_axis)
         change = open_transform(divide_by, transform)
         reader = Reader(source, "keep", complete_row(source), change)
-        with _saying_how_to_change(source, changed=change is not None):
+        with saying_how_to_change(source, change):
             table = net.model.sites(reader.read(0, min(len(source), net.batch_size(None) or _ROWS)).x)
     typer.echo(str(table))
-
-
-@contextmanager
-def _saying_how_to_change(source: "Source", *, changed: bool) -> Iterator[None]:
-    """Say which option changes inputs where the net refuses numbers of their type."""
-    try:
-        yield
-    except NetError as error:
-        if changed or not str(error).startswith("the net refused inputs"):
-            raise
-        if any(row.dtype.kind in "biu" for row in source.arrays.values()):
-            raise NetError(
-                f"{error}; --divide-by 255 makes bytes decimal; --transform changes anything else"
-            ) from error
-        if source.path.name.lower().endswith(TABLES):
-            raise NetError(f"{error}; --transform changes them, such as decimals to whole numbers") from error
-        raise
 
 
 def _passes(text: str) -> Any:
@@ -234,13 +214,23 @@ def _report(done: "Written", passes: Any) -> list[str]:
     lines = [f"passes: {done.passes:,}{most}, {live} dropout site{'s' * (live != 1)} live"]
     if done.gaps is None:
         return [*lines, f"{done.path} was complete already"]
-    rows = done.rows - done.resumed
-    if rows:
+    left = done.rows - done.resumed
+    if not left:
+        lines.append(f"{_rows(done.rows - done.gaps)} had been predicted before")
+    elif not done.resumed or not done.gaps:
+        rows = left - done.gaps
         again = f", {done.resumed:,} before" if done.resumed else ""
-        lines.append(f"{rows:,} rows predicted in {done.seconds:.1f} s, {rows / done.seconds:,.0f} a second{again}")
-    else:
-        lines.append(f"all {done.rows:,} rows had been predicted before")
+        lines.append(f"{_rows(rows)} predicted in {done.seconds:.1f} s, {rows / done.seconds:,.0f} a second{again}")
+    else:  # nobody has counted in which of the two runs the rows with NaN came
+        lines.append(
+            f"{_rows(done.rows - done.gaps)} predicted, of {left:,} read in {done.seconds:.1f} s and "
+            f"{done.resumed:,} read before"
+        )
     if done.gaps:
-        hold = "rows hold" if done.gaps > 1 else "row holds"
-        lines.append(f"{done.gaps:,} {hold} NaN, without a prediction")
+        hold = "hold" if done.gaps > 1 else "holds"
+        lines.append(f"{_rows(done.gaps)} {hold} NaN, without a prediction")
     return [*lines, f"Written to {done.path}"]
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"

@@ -36,16 +36,17 @@ def plot_envelope(
     ylabel: str | None = None,
     title: str | None = None,
 ) -> "Axes":
-    """Draw what `plot_band` would, summed up in stretches of x of equal width: for millions of points.
+    """Draw what `plot_band` would, summed up in stretches of x: for millions of points.
 
-    Of each stretch, the line shows the median of the means; the dark band goes from their 5% to their 95% quantile; the
-    light one from the 5% quantile of mean - `n_std` std to the 95% quantile of mean + `n_std` std.
+    The stretches hold as many points each, so that a few far away do not take the room of all others; equal x stay
+    together. Of each stretch, the line shows the median of the means; the dark band goes from their 5% to their 95%
+    quantile; the light one from the 5% quantile of mean - `n_std` std to the 95% quantile of mean + `n_std` std.
 
     Args:
         pred: A prediction at N points, mean of shape (N,) or (N, D).
         x: Where the points lie, shape (N,) or (N, 1), in any order.
         ax: Where to draw. Default: a new figure.
-        stretches: Into how many parts x is cut; those without points are passed over.
+        stretches: Into how many parts x is cut, at least 2; fewer where there are not as many different x.
         n_std: Half width of the light band in standard deviations.
         noise_std: Observation noise to add to that band, in units of y. Default: none.
         output: Which of the D outputs to draw.
@@ -58,8 +59,8 @@ def plot_envelope(
         The Axes.
 
     Raises:
-        InputError: If `pred` is not a RegressionPredictive of finite numbers, x does not fit it, there is no such
-            output, or an option is not what is described here.
+        InputError: If `pred` is not a RegressionPredictive of finite numbers, x does not fit it or is the same
+            everywhere, there is no such output, or an option is not what is described here.
 
     Example:
         >>> pred = RegressionPredictive(mean=np.arange(6.0), std=np.ones(6))
@@ -67,10 +68,15 @@ def plot_envelope(
         array([1., 4.])
     """
     mean, std = check_regression(pred, name="pred", output=output, noise_std=noise_std)
-    check_count("stretches", stretches, least=1, why="there is something to draw in")
+    check_count("stretches", stretches, least=2, why="there is something to draw a line between")
     if isinstance(n_std, bool) or not isinstance(n_std, int | float | np.number) or not 0 < n_std < np.inf:
         raise InputError(f"n_std must be a number above 0, got {n_std!r}; 2 covers about 95%")
     points, order = check_points(x, len(pred))
+    if points[0] == points[-1]:
+        raise InputError(
+            f"x must differ between points, got {points[0]:g} at all {len(points):,}; give what varies, such as the "
+            "number of each row"
+        )
     parts = _cut(points, stretches)
     low, high = _INSIDE
     places = _quantiles(points, parts, 0.5)
@@ -89,10 +95,12 @@ def plot_envelope(
 
 
 def _cut(points: Floats, stretches: int) -> list[slice]:
-    """Return where sorted points fall into stretches of equal width, without the empty ones."""
-    inner = np.linspace(points[0], points[-1], stretches + 1)[1:-1]
-    ends = [0, *np.searchsorted(points, inner, side="right").tolist(), len(points)]
-    return [slice(start, stop) for start, stop in pairwise(ends) if stop > start]
+    """Return sorted points in stretches of equally many; a value of more points than that is a stretch of its own."""
+    size = len(points) / stretches
+    inner = points[(np.arange(1, stretches) * size).astype(np.intp)]
+    starts, stops = (np.searchsorted(points, inner, side=side) for side in ("left", "right"))
+    ends = np.unique([0, *starts, *stops[stops - starts > size], len(points)])
+    return [slice(start, stop) for start, stop in pairwise(ends.tolist())]
 
 
 def _quantiles(values: Floats, parts: list[slice], level: float) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mcdrop.errors import DataError, InputError
 from mcdrop.sources.columns import check_columns
@@ -9,6 +10,7 @@ from mcdrop.sources.delimited import DelimitedSource
 from mcdrop.sources.hdf5 import HDF5Source
 from mcdrop.sources.image_folder import IMAGE_ENDINGS, ImageFolder
 from mcdrop.sources.images import ImageOptions
+from mcdrop.sources.layout import Contents, common_length
 from mcdrop.sources.npy import NpySource
 from mcdrop.sources.npz import NpzSource
 from mcdrop.sources.parquet import ParquetSource
@@ -38,7 +40,9 @@ def open_source(
             data sets of its root group as keyword inputs, or as the positional input where there is one); a `.npy`
             file; a `.npz` archive, with or without `::name` likewise; a `.csv` or `.tsv` file, which may be gzipped
             (`.csv.gz`); a `.parquet` file; or a folder of images.
-        columns: The columns of a CSV or Parquet file to read, in this order; None for all.
+        columns: The columns of a CSV or Parquet file to read, in this order; or the arrays of an HDF5 or NetCDF4 file
+            or `.npz` archive: one is the positional input, several are keyword inputs by the last part of their names.
+            None for all.
         image: How the images of a folder become inputs; None for RGB images that all have one size.
 
     Returns:
@@ -63,10 +67,11 @@ def open_source(
     ending = _ending_of(path)
     wanted = check_columns(columns)
     _refuse_misfits(path, ending, part, columns, image)
-    if ending in _HDF5:
-        return HDF5Source(path, part=part)
-    if ending in _NPZ:
-        return NpzSource(path, part=part)
+    if ending in (*_HDF5, *_NPZ):
+        kind = HDF5Source if ending in _HDF5 else NpzSource
+        if wanted is None or len(wanted) == 1:
+            return kind(path, part=part if wanted is None else wanted[0])
+        return _Chosen(path, wanted, [kind(path, part=name) for name in wanted])
     if ending in _NPY:
         return NpySource(path)
     if ending in _DELIMITED:
@@ -74,6 +79,30 @@ def open_source(
     if ending in _PARQUET:
         return ParquetSource(path, columns=wanted)
     return ImageFolder(path, image=image)
+
+
+class _Chosen(Source):
+    """Arrays of a file that were chosen by name, as keyword inputs."""
+
+    kind = "a file of arrays"
+
+    def __init__(self, path: Path, names: list[str], parts: Sequence[Source]) -> None:
+        keywords = check_columns([name.strip("/").rpartition("/")[2] for name in names]) or []
+        self._parts = dict(zip(keywords, parts, strict=True))
+        super().__init__(path, options={"columns": names})
+
+    def _examine(self) -> Contents:
+        rows = common_length({name: len(part) for name, part in self._parts.items()}, place=self.path)
+        arrays = {name: next(iter(part.arrays.values())) for name, part in self._parts.items()}
+        return Contents(rows, arrays, by_name=True)
+
+    def _read(self, start: int, stop: int) -> dict[str, Any]:
+        return {name: part.read(start, stop) for name, part in self._parts.items()}
+
+    def close(self) -> None:
+        """Close the file; a later read opens it again."""
+        for part in self._parts.values():
+            part.close()
 
 
 def _split(place: str | Path) -> tuple[Path, str | None]:
@@ -114,8 +143,13 @@ def _refuse_misfits(path: Path, ending: str | None, part: str | None, columns: o
     if part is not None and ending not in (*_HDF5, *_NPZ):
         advice = "name columns by the option columns" if table else "give the path alone"
         raise InputError(f"{path}: expected no {_PART} after it, since it has no parts, got {_PART}{part}; {advice}")
-    if columns is not None and not table:
-        raise InputError(f"{path}: expected no columns, which only CSV and Parquet files have; leave them out")
+    if columns is not None and not table and ending not in (*_HDF5, *_NPZ):
+        raise InputError(
+            f"{path}: expected no columns, which only tables have, and HDF5 and NPZ files, whose arrays they name; "
+            "leave them out"
+        )
+    if columns is not None and part is not None:
+        raise InputError(f"{path}: expected columns or a name after {_PART}, got both; name all by columns")
     if image is not None and not isinstance(image, ImageOptions):
         raise InputError(f"image must be ImageOptions, got {type(image).__name__}; use ImageOptions(size=(32, 32))")
     if image is not None and ending is not None:

@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,6 +18,8 @@ from torch import nn
 
 import mcdrop
 from cli.test_main import COMMAND, call, run  # noqa: F401  # a fixture
+from mcdrop.bulk import Written
+from mcdrop.cli.predict import _report
 from mcdrop.datasets import load_digits
 from mcdrop.storage import Journal
 from mcdrop.training import fit
@@ -102,24 +107,25 @@ def test_a_killed_run_that_is_resumed_has_the_bits_of_one_that_was_not(trained, 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_says_how_to_go_on(trained, tmp_path):
+def test_ctrl_c_says_how_to_go_on(trained, tmp_path, call):  # noqa: F811
     folder, _ = trained
-    command = arguments(folder, tmp_path / "a.h5", "--quiet", "--passes", "400")
-    process = subprocess.Popen(
-        [*COMMAND, *command],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where a shell runs us in background
-    )
-    journal = tmp_path / "a.h5.unfinished"
-    deadline = time.monotonic() + 120
-    while not (journal.exists() and journal.stat().st_size > 40_000):
-        assert process.poll() is None and time.monotonic() < deadline, "it ended before it could be interrupted"
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    journal, over = tmp_path / "a.h5.unfinished", threading.Event()
+
+    def interrupt():
+        while not over.wait(0.002):
+            if journal.exists() and journal.stat().st_size > 40_000:
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs us in background
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        code, printed, errors = call(*arguments(folder, tmp_path / "a.h5", "--quiet", "--passes", "400"))
+    finally:
+        over.set()
+        thread.join()
+    assert (code, printed) == (130, "")
     assert errors == "mcdrop: error: interrupted; what is predicted is kept; run it again with --resume to go on\n"
     assert journal.exists()
 
@@ -234,7 +240,7 @@ def test_rows_with_gaps(table, tmp_path, call):  # noqa: F811
     code, _, errors = call("predict", "nets.py:make", "rows.csv", *options)
     assert code == 2 and "row 7" in errors and "--on-nan" in errors
     code, printed, _ = call("predict", "nets.py:make", "rows.csv", *options, "--on-nan", "skip", "-o", "skip.h5")
-    assert code == 0 and "1 row holds NaN" in printed
+    assert code == 0 and "\n29 rows predicted in" in printed and "\n1 row holds NaN" in printed
     assert len(mcdrop.load("skip.h5")) == 29
     assert call("predict", "nets.py:make", "rows.csv", *options, "--on-nan", "keep", "-o", "keep.h5")[0] == 0
     assert len(mcdrop.load("keep.h5", missing="drop")) == 29
@@ -270,7 +276,8 @@ GOOD = ("predict", "nets.py:make", "rows.csv", "--columns", "dose,age")
         ((*GOOD, "--transform", "nets.py:NETS"), "nets.py"),
         ((*GOOD, "--transform", "nets.py:shorter"), "as many rows"),
         ((*GOOD, "--image-size", "3"), "image"),
-        ((*GOOD, "--image-size", "wide"), "--image-size must hold numbers"),
+        ((*GOOD, "--image-size", "axb"), "--image-size must hold numbers, such as 224 or 224x320, got 'axb'"),
+        ((*GOOD, "--image-mean", "a,b"), "--image-mean must hold numbers, such as 0.5 or 0.485,0.456,0.406, got 'a,b'"),
         ((*GOOD, "--weights", "nets.py"), "nets.py"),
         ((*GOOD, "--device", "tpu"), "device"),
         (("sites", *GOOD[1:], "--device", "tpu"), "device"),
@@ -312,8 +319,26 @@ def test_a_run_whose_rows_are_all_predicted_but_whose_file_is_not_there_is_not_c
     assert not (tmp_path / "predictions.h5").exists()
     code, printed, _ = call(*GOOD, "--passes", "25", "--resume")
     assert code == 0 and "complete already" not in printed
-    assert "all 30 rows had been predicted before" in printed and "Written to" in printed
+    assert "30 rows had been predicted before" in printed and "Written to" in printed
     assert len(mcdrop.load("predictions.h5")) == 30
+
+
+@pytest.mark.parametrize(
+    ("rows", "gaps", "resumed", "lines"),
+    [
+        (1000, 0, 0, ["1,000 rows predicted in 2.0 s, 500 a second"]),
+        (1000, 3, 0, ["997 rows predicted in 2.0 s, 498 a second", "3 rows hold NaN, without a prediction"]),
+        (2, 1, 0, ["1 row predicted in 2.0 s, 0 a second", "1 row holds NaN, without a prediction"]),
+        (1000, 0, 999, ["1 row predicted in 2.0 s, 0 a second, 999 before"]),
+        (9, 2, 5, ["7 rows predicted, of 4 read in 2.0 s and 5 read before", "2 rows hold NaN, without a prediction"]),
+        (9, 2, 9, ["7 rows had been predicted before", "2 rows hold NaN, without a prediction"]),
+        (1, 0, 1, ["1 row had been predicted before"]),
+    ],
+)
+def test_the_report_counts_the_rows_that_have_a_prediction(rows, gaps, resumed, lines):
+    sites = SimpleNamespace(live=[0])
+    done = Written(Path("p.h5"), rows, gaps, resumed, 100, 0, 2.0, sites)
+    assert _report(done, 100) == ["passes: 100, 1 dropout site live", *lines, "Written to p.h5"]
 
 
 WHOLE = {"passes": 60, "seed": 7, "masks": "independent", "sampling": "iid", "last_layer": "exact"}
@@ -394,29 +419,6 @@ def test_how_a_net_is_read_arrives(tmp_path, call):  # noqa: F811
     np.testing.assert_allclose(found.probs, expected.probs, rtol=1e-5, atol=1e-6)
     code, printed, errors = call("sites", "nets.py:Net", "x.npy", *read, "--device", "cpu")
     assert code == 0 and "0.5" in printed, errors
-
-
-def test_inputs_of_the_wrong_type_are_told_with_the_options_that_change_them(table, tmp_path, call):  # noqa: F811
-    (tmp_path / "words.py").write_text(
-        "from torch import nn\n"
-        "def make():\n"
-        "    return nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 1))\n"
-        "def whole(x):\n    return x.astype('int64')\n"
-    )
-    np.save("bytes.npy", np.full((5, 2), 3, np.uint8))
-    for command in ("predict", "sites"):
-        code, _, errors = call(command, "nets.py:make", "bytes.npy")
-        assert code == 2 and errors.endswith(
-            "; --divide-by 255 makes bytes decimal; --transform changes anything else\n"
-        )
-    assert call("predict", "nets.py:make", "bytes.npy", "--divide-by", "255", "--passes", "25", "-q")[0] == 0
-    (tmp_path / "words.csv").write_text("a,b\n1,2\n3,4\n")
-    code, _, errors = call("predict", "words.py:make", "words.csv", "-o", "w.h5")
-    assert code == 2 and errors.endswith("; --transform changes them, such as decimals to whole numbers\n")
-    args = ("predict", "words.py:make", "words.csv", "-o", "w.h5", "--passes", "25", "-q")
-    assert call(*args, "--transform", "words.py:whole")[0] == 0
-    code, _, errors = call("predict", "nets.py:make", "words.csv", "--columns", "a", "-o", "x.h5", "--divide-by", "2")
-    assert code == 2 and "--transform" not in errors  # it is not the type
 
 
 @pytest.mark.parametrize("name", ["d.xlsx", "d.npy", "D.PT", "d.csv.gz", "d.json"])

@@ -25,10 +25,8 @@ def edges(band):
 def test_each_stretch_is_summed_up_by_its_quantiles(noise):
     ax = plot_envelope(PRED, X, stretches=4, n_std=3, noise_std=noise)
     std = PRED.std if noise is None else np.hypot(PRED.std, noise)
-    cuts = np.linspace(X.min(), X.max(), 5)
     outer, inner = map(edges, ax.collections)
-    for k in range(4):
-        part = (cuts[k] <= X) & (cuts[k + 1] >= X)
+    for k, part in enumerate(np.argsort(X).reshape(4, 750)):
         mean = PRED.mean[part]
         assert ax.lines[0].get_xydata()[k] == pytest.approx([np.median(X[part]), np.median(mean)])
         assert [inner[0][k], inner[1][k]] == pytest.approx(np.quantile(mean, [0.05, 0.95]))
@@ -40,13 +38,32 @@ def test_points_alone_in_their_stretch_are_drawn_as_they_are():
     x = np.array([3.0, 0.0, 1.0])
     pred = RegressionPredictive(np.array([5.0, 7.0, 6.0]), np.ones(3))
     ax = plot_envelope(pred, x, stretches=30)
-    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 7], [1, 6], [3, 5]])  # empty stretches are passed over
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 7], [1, 6], [3, 5]])
     np.testing.assert_allclose(edges(ax.collections[0]), [[5, 4, 3], [9, 8, 7]])
 
 
-def test_one_place_is_one_stretch():
-    pred = RegressionPredictive(np.arange(5.0), np.ones(5))
-    np.testing.assert_array_equal(plot_envelope(pred, np.full(5, 2.0)).lines[0].get_xydata(), [[2, 2]])
+def test_points_far_away_leave_the_others_their_stretches():
+    x = X.copy()
+    x[::1000] = 1e12
+    line = plot_envelope(PRED, x, stretches=100).lines[0].get_xydata()
+    assert len(line) == 100 and 7.8 < line[-1, 0] < 8
+    inside = plot_envelope(PRED, X, stretches=100).lines[0].get_xydata()
+    assert np.abs(line - inside).max() < 0.2
+
+
+@pytest.mark.parametrize("places", [[0.0, 1.0, 5.0], [0.0, 1e12]])
+@pytest.mark.parametrize("rare", [0, -1])
+@pytest.mark.parametrize("stretches", [2, 3, 10, 400])
+def test_equal_x_are_one_stretch_however_many(places, rare, stretches):
+    counts = np.full(len(places), 100)
+    counts[rare] = 1
+    x = np.repeat(places, counts)
+    pred = RegressionPredictive(np.arange(len(x)) * 1.0, np.ones(len(x)))
+    line = plot_envelope(pred, x, stretches=stretches).lines[0].get_xydata()
+    assert len(line) >= 2
+    if stretches >= 10:
+        means = [pred.mean[x == place].mean() for place in places]
+        np.testing.assert_array_equal(line, np.stack([places, means], axis=1))
 
 
 def test_the_legend_says_how_much_is_summed_up():
@@ -69,7 +86,8 @@ def test_draws_one_output_on_the_given_axes_with_its_labels(regression):
     [
         (X[:3], {}),
         (np.full(3000, np.nan), {}),
-        (X, {"stretches": 0}),
+        (np.full(3000, 2.0), {}),
+        (X, {"stretches": 1}),
         (X, {"stretches": 2.5}),
         (X, {"n_std": 0}),
         (X, {"n_std": True}),
@@ -81,3 +99,8 @@ def test_bad_input_is_refused_before_a_figure_is_made(x, options):
     with pytest.raises(InputError, match="must"):
         plot_envelope(PRED, x, **options)
     assert not plt.get_fignums()
+
+
+def test_x_that_is_the_same_everywhere_is_refused_with_what_to_do():
+    with pytest.raises(InputError, match="x must differ between points, got 2 at all 3,000; give what varies, such as"):
+        plot_envelope(PRED, np.full(3000, 2.0))

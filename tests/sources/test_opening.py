@@ -1,13 +1,14 @@
 """Opening: which kind a place is, and places and options that do not fit."""
 
 import os
+import pickle
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from mcdrop.errors import DataError, InputError
+from mcdrop.errors import DataError, InputError, McdropError
 from mcdrop.sources import ENDINGS, ImageOptions, open_source
 
 
@@ -97,9 +98,61 @@ def test_single_colons_are_nothing_special(folder):
         assert len(source) == 4
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x.npz", "images"])
+@pytest.mark.parametrize("name", ["x.npy", "images"])
 def test_columns_of_what_has_none(folder, name):
-    assert "expected no columns, which only CSV and Parquet" in refusal(InputError, folder / name, columns=["a"])
+    assert "expected no columns, which only tables have, and" in refusal(InputError, folder / name, columns=["a"])
+
+
+@pytest.fixture(params=["h5", "npz"])
+def arrays(request, tmp_path):
+    """A file of arrays, one of which has rows of its own."""
+    held = {"a": np.arange(12.0).reshape(6, 2), "b": np.arange(6), "g/b": np.arange(6) + 9, "long": np.zeros(7)}
+    path = tmp_path / f"x.{request.param}"
+    if request.param == "npz":
+        np.savez(path, **held)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, values in held.items():
+                file[name] = values
+    return path, held
+
+
+def test_arrays_that_are_chosen_are_keyword_inputs(arrays):
+    path, held = arrays
+    with open_source(path, columns=["g/b", "a"]) as source, pickle.loads(pickle.dumps(source)) as copy:
+        assert source.by_name and list(source.arrays) == ["b", "a"] and len(source) == 6
+        assert source.describe() == f"{path.name}, 6 rows of b () int64, a (2,) float64"
+        assert source.about["options"] == {"columns": ["g/b", "a"]}
+        for start, stop in ((4, 6), (1, 3), (2, 2)):
+            for each in (source, copy):
+                block = each.read(start, stop)
+                assert list(block) == ["b", "a"]
+                np.testing.assert_array_equal(block["a"], held["a"][start:stop])
+                np.testing.assert_array_equal(block["b"], held["g/b"][start:stop])
+
+
+def test_one_array_that_is_chosen_is_what_its_name_stands_for(arrays):
+    path, held = arrays
+    with open_source(path, columns=["a"]) as source, open_source(f"{path}::a") as named:
+        assert source.about == named.about and not source.by_name
+        np.testing.assert_array_equal(source.read(0, 6), held["a"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["a", "c"], "'c', got "),
+        (["c"], "'c', got "),
+        (["a", "long"], "the same number of rows in all arrays, got a 6, long 7"),
+        (["b", "g/b"], "must name each column once, got b again"),
+    ],
+)
+def test_arrays_that_do_not_go_together(arrays, columns, message):
+    assert message in refusal(McdropError, arrays[0], columns=columns)
+
+
+def test_a_name_and_columns_are_two_choices(arrays):
+    assert "expected columns or a name after ::, got both" in refusal(InputError, f"{arrays[0]}::a", columns=["b"])
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv"])
