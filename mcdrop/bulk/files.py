@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from mcdrop.alerts import alert
 from mcdrop.arguments import check_choice
 from mcdrop.bulk.blocks import OnNan, Reader, complete_row, first_rows, groups_of
-from mcdrop.bulk.identity import identity, run_name
+from mcdrop.bulk.identity import identity
 from mcdrop.bulk.output import RUN, Format, Output
-from mcdrop.bulk.unsettled import gathered
+from mcdrop.bulk.unsettled import gathered, warn_of_all
 from mcdrop.bulk.work import Execute, in_process
-from mcdrop.errors import ExecutionError, InputError, OutputError, UnsettledRowsWarning
+from mcdrop.errors import ExecutionError, InputError, OutputError
 from mcdrop.execution import PredictOptions
 from mcdrop.predictive import ClassificationPredictive, RegressionPredictive
 from mcdrop.prepared import Prepared
@@ -83,8 +82,9 @@ def predict_file(
         transform: Done to the inputs of each block before the net sees them: takes an array, or a dict of them, and
             returns what `MCDropout.predict` takes.
         resume: Go on with a run that was interrupted, or begin it where nothing is there. Options, net and inputs must
-            be those it was begun with; until the end `on_nan` may change, and the last one counts. An HDF5 file of the
-            same run that is finished is left as it is. A finished table cannot tell its run, and is refused.
+            be those it was begun with; until the end `on_nan` may change, and the last one counts. A file that has come
+            to `out` since is replaced only where the run was begun with `overwrite`. An HDF5 file of the same run that
+            is finished is left as it is. A finished table cannot tell its run, and is refused.
         overwrite: Replace an older file, and drop an unfinished run into it.
         execute: Who predicts the blocks; `mcdrop.distributed` has others.
         **options: How the passes run, as for `MCDropout.predict`. `batch_size` is also the number of rows that are
@@ -133,11 +133,11 @@ def predict_file(
         size = int(options.get("batch_size") or prepared.block_rows)
         about = identity(model.net, prepared.provenance, source, options, transform) | {"rows at once": size}
         resumed, gaps, unsettled = len(source), None, 0
-        if not output.is_done(about, on_nan):
-            with output.journal(about) as journal, _gone_if_empty(journal):
+        if not output.is_done(about, source, on_nan=on_nan):
+            with output.journal(about, source) as journal, _gone_if_empty(journal):
                 resumed = journal.rows
                 unsettled = _predict_missing(prepared, reader, journal, output, execute, size, progress=progress)
-                said = {"inputs": source.describe(), "input_rows": len(source), RUN: run_name(about)}
+                said = {"inputs": source.describe(), "input_rows": len(source), RUN: about}
                 gaps = output.assemble(
                     journal, kind, prepared.provenance | said, source, on_nan=on_nan, progress=progress
                 )
@@ -197,10 +197,7 @@ def _predict_missing(
                 output.check(groups)
             journal.append(each.start, len(each.gaps), groups)
             del each, groups  # before the next one is predicted
-    count = sum(each.rows for each in unsettled)
-    if count:
-        most = max(each.excess for each in unsettled)
-        alert(UnsettledRowsWarning(count, sum(map(len, missing)), prepared.passes, most))
+    count = warn_of_all(unsettled, sum(map(len, missing)))
     if lost := journal.gaps(total):
         raise ExecutionError(
             f"all {total:,} rows must be predicted, got {journal.rows:,}, without rows {lost[0].start} to "

@@ -1,5 +1,6 @@
 """Where predictions go: a journal while the run goes on, one file in the end."""
 
+import filecmp
 from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from typing import Any, Literal, cast
 from mcdrop import storage
 from mcdrop.arguments import check_choice
 from mcdrop.bulk.blocks import Groups, OnNan, with_gaps
-from mcdrop.bulk.identity import differences, run_name
+from mcdrop.bulk.identity import refusal
 from mcdrop.errors import DataError, DependencyError, InputError, OutputError
 from mcdrop.files import check_place
 from mcdrop.sources import Source
@@ -22,7 +23,8 @@ Format = Literal["hdf5", "csv", "parquet"]
 """How predictions are written."""
 
 _BY_ENDING: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
-RUN, ON_NAN = "run", "on_nan"  # attributes that tell which run a file is of, and what became of rows with NaN
+RUN, ON_NAN, GAPS = "run", "on_nan", "gaps"  # attributes: what made a file, what became of NaN, in how many rows
+_REPLACE = "replace"  # beside the run in the journal: whether it was begun to replace an older file
 _ADVICE = "choose a writable folder with enough space"
 
 
@@ -77,12 +79,13 @@ class Output:
         """Where the blocks lie until all are there."""
         return self.path.with_name(f"{self.path.name}.unfinished")
 
-    def is_done(self, about: Mapping[str, Any], on_nan: OnNan) -> bool:
+    def is_done(self, about: Mapping[str, Any], source: Source, *, on_nan: OnNan) -> bool:
         """Tell whether the run that should be resumed has come to its end.
 
         Args:
             about: What makes the run.
-            on_nan: What should have become of rows that hold NaN.
+            source: The inputs.
+            on_nan: What should have become of rows that hold NaN, if there are any.
 
         Raises:
             OutputError: If the file that is there is of another run, or is a table, or holds such rows otherwise.
@@ -90,35 +93,46 @@ class Output:
         if not self._resume or self._is_begun() or not self.path.exists():
             return False
         said = _attributes_of(self.path, self.format)
-        if said.get(RUN) == run_name(about):
-            if said.get(ON_NAN, on_nan) == on_nan:
-                return True
+        anew = "choose another name, or replace it (overwrite, or --overwrite)"
+        if not isinstance(said.get(RUN), Mapping):
+            of_others = "a file of another program, or a damaged one"
+            got = of_others if self.format == "hdf5" else "a table, which does not tell its run"
+            raise OutputError(f"{self.path} must be an unfinished run to be resumed, got {got}; {anew}")
+        if other := refusal(said[RUN], about, source.path):
+            raise OutputError(f"{self.path} must be of this run to be left as it is, got another {other}, {anew}")
+        if said[GAPS] and said[ON_NAN] != on_nan:
             raise OutputError(
                 f"{self.path} must be finished with on_nan={on_nan!r} to be left as it is, got one that was finished "
                 f"with {said[ON_NAN]!r}; ask for that, or predict anew (overwrite, or --overwrite)"
             )
-        got = "a file of another run or program" if self.format == "hdf5" else "a table, which does not tell its run"
-        raise OutputError(
-            f"{self.path} must be an unfinished run to be resumed, got {got}; choose another name, or replace it "
-            "(overwrite, or --overwrite)"
-        )
+        return True
 
-    def journal(self, about: Mapping[str, Any]) -> Journal:
+    def journal(self, about: Mapping[str, Any], source: Source) -> Journal:
         """Begin the journal of a run, or go on with it; one in which nothing is counts as none.
+
+        Args:
+            about: What makes the run.
+            source: The inputs.
 
         Raises:
             InputError: If it is that of another run.
+            OutputError: If a file is there now that was not when the run began.
         """
         if not self._resume or not self.journal_path.exists() or Journal.is_empty(self.journal_path):
-            return Journal.create(self.journal_path, about, overwrite=self._overwrite)
+            begun = {RUN: about, _REPLACE: self._overwrite}
+            return Journal.create(self.journal_path, begun, overwrite=self._overwrite)
         journal = Journal.resume(self.journal_path)
-        other = differences(journal.about, about)
-        if other:
+        try:
+            if other := refusal(journal.about.get(RUN, {}), about, source.path):
+                raise InputError(
+                    f"a run must be resumed as it was begun, got another {other}, or begin anew (overwrite, or "
+                    "--overwrite)"
+                )
+            if journal.rows < len(source) and not self._may_replace(journal):
+                raise self._has_come()
+        except BaseException:
             journal.close()
-            raise InputError(
-                f"a run must be resumed as it was begun, got another {', '.join(other)}; repeat the first command, or "
-                "begin anew (overwrite, or --overwrite)"
-            )
+            raise
         return journal
 
     def check(self, groups: Groups) -> None:
@@ -140,7 +154,7 @@ class Output:
         on_nan: OnNan,
         progress: bool | str,
     ) -> int:
-        """Make the file of a journal in which all blocks are; an older file is replaced once it is whole.
+        """Make the file of a journal in which all blocks are; a file that may go is replaced once it is whole.
 
         Args:
             journal: The journal.
@@ -156,23 +170,52 @@ class Output:
         Raises:
             OutputError: If it cannot be written, or a file is there now that was not; the journal is as it was then.
         """
-        if self.path.exists() and not (self._resume or self._overwrite):
-            raise OutputError(
-                f"{self.path} must be free, got a file that has come there during the run; move it away, then go on "
-                f"with resume (--resume), which writes the predictions in {self.journal_path.name} in its place"
-            )
+        may_replace = self._may_replace(journal)
+        if not may_replace and self.format == "hdf5":
+            raise self._has_come()
         predicted = sum(entry.points for entry in journal.entries)
         is_whole = on_nan == "keep" or predicted == len(source)
         blocks = [_whole(journal, entry) for entry in journal.entries] if is_whole else journal.blocks
         names = cast(Labels, source.names) if is_whole and source.names(0, 1) is not None else None
         partial = f".{self.path.name}.partial"  # the journal's lock is held: what a killed run has left there can go
+        gaps = len(source) - predicted
         if self.format == "hdf5":
             labels = {POINT: names} if names else None
-            said = {**attributes, ON_NAN: on_nan}
+            said = {**attributes, ON_NAN: on_nan, GAPS: gaps}
             storage.write_blocks(self.path, kind, blocks, said, coords=labels, progress=progress, partial=partial)
-        else:
-            storage.write_table(self.path, blocks, format=self.format, labels=names, progress=progress, partial=partial)
-        return len(source) - predicted
+            return gaps
+        place = self.path if may_replace else self.path.with_name(f".{self.path.name}.again")
+        storage.write_table(place, blocks, format=self.format, labels=names, progress=progress, partial=partial)
+        if not may_replace:
+            self._compare(place)
+        return gaps
+
+    def _may_replace(self, journal: Journal) -> bool:
+        """Whether what is there now may go: nothing, what the run was begun to replace, or the run's own HDF5 file.
+
+        That one is there where a run ended between putting it in place and removing the journal.
+        """
+        if not self.path.exists() or journal.about[_REPLACE]:
+            return True
+        return bool(_attributes_of(self.path, self.format).get(RUN) == journal.about[RUN])
+
+    def _compare(self, again: Path) -> None:
+        """Remove a table once more written, and see that the one that is there is the same: tables tell no run.
+
+        Raises:
+            OutputError: If it is another one.
+        """
+        try:
+            if not filecmp.cmp(again, self.path, shallow=False):
+                raise self._has_come()
+        finally:
+            again.unlink()
+
+    def _has_come(self) -> OutputError:
+        return OutputError(
+            f"{self.path} must be free, got a file that has come there during the run; move it away, then go on with "
+            f"resume (--resume), which puts the predictions in {self.journal_path.name} there"
+        )
 
     def _is_begun(self) -> bool:
         """Whether there is a journal with something in it, or what is not to be taken for one."""

@@ -1,16 +1,20 @@
 """Who predicts the blocks: this process here, one after another; others may do it elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mcdrop.bulk.blocks import Reader, Rows
-from mcdrop.errors import NetError
+from mcdrop.errors import InputError, NetError
+from mcdrop.inputs import float_types_of
 from mcdrop.inputs.nesting import leaves
+from mcdrop.inputs.values import ValueReader
 from mcdrop.prepared import Prepared
 from mcdrop.progress import Advance
 
@@ -76,18 +80,19 @@ def predicted(
     Raises:
         NetError: If the net refuses rows, or its outputs are unusable.
     """
-    with advising(lambda: block):
+    with advising(lambda: block, net=prepared.origin[0].net):
         if passes is None or len(passes) == prepared.passes:
             return prepared.predict(block.x, start=block.start, advance=advance)
         return prepared.partial(block.x, start=block.start, passes=passes, advance=advance)
 
 
 @contextmanager
-def advising(read: Callable[[], Rows]) -> Iterator[None]:
-    """Add advice to an error of the net where its inputs are infinite: `on_nan` leaves such rows alone.
+def advising(read: Callable[[], Rows], *, net: Any = None) -> Iterator[None]:
+    """Add advice to an error of the net where its inputs are infinite in its type: `on_nan` leaves such rows alone.
 
     Args:
         read: Returns the rows that the net was given.
+        net: The net; default: one in float32.
 
     Raises:
         NetError: The error of the net, with the advice.
@@ -96,20 +101,24 @@ def advising(read: Callable[[], Rows]) -> Iterator[None]:
         yield
     except NetError as error:
         block = read()
-        bad = _infinite(block)
+        usual, kept = (torch.float32, frozenset()) if net is None else float_types_of(net)
+        bad = _infinite(block, ValueReader(torch.device("cpu"), usual, kept))
         if not bad.any():
             raise
         row = block.start + int(np.flatnonzero(bad)[0])
         raise NetError(
-            f"{error}; {bad.sum():,} of these rows hold infinity in the inputs, the first of them row {row:,}: bound "
-            "the inputs in a transform, or leave these rows out (of a file by NaN in their place and on_nan, --on-nan)"
+            f"{error}; {bad.sum():,} of these rows hold infinity, or numbers too large for {str(usual)[6:]}, in the "
+            f"inputs, the first of them row {row:,}: bound the inputs in a transform, or leave these rows out (of a "
+            "file by NaN in their place and on_nan, --on-nan)"
         ) from error
 
 
-def _infinite(block: Rows) -> NDArray[np.bool_]:
+def _infinite(block: Rows, reader: ValueReader) -> NDArray[np.bool_]:
+    """Return which rows are infinite as the net gets them."""
     found = np.zeros(len(block.gaps), dtype=bool)
     for part in leaves(block.x):
-        values = np.asarray(part)
-        if values.dtype.kind in "fc" and values.shape[:1] == found.shape:
-            found |= np.isinf(values).reshape(len(found), -1).any(axis=1)
+        with suppress(InputError):  # what the net does not take
+            values = reader.read(part, "x")
+            if isinstance(values, Tensor) and values.shape[:1] == found.shape:
+                found |= values.isinf().reshape(len(found), -1).any(1).numpy()
     return found

@@ -277,9 +277,37 @@ def test_a_transform_that_fails_later_is_told_with_the_numbers_of_all_inputs(tmp
 def test_infinite_inputs_are_told_by_the_number_of_the_row_and_what_to_do(tmp_path, out, options):
     x = np.array(np.resize(X, (1250, 3)))
     x[[1130, 1131]] = np.inf
-    told = r"2 of 100 rows \(1130, 1131\).*; 2 of these rows hold infinity in the inputs, the first .* row 1,130: bound"
+    told = r"2 of 100 rows \(1130, 1131\).*; 2 of these rows hold infinity, or .*, the first .* row 1,130: bound"
     with pytest.raises(NetError, match=told):
         predict_file(made.regression(), write_npy(tmp_path, x), out, on_nan="skip", batch_size=100, **options)
+
+
+def in_tensors(x):
+    return torch.as_tensor(x, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("net", "value", "kind", "transform"),
+    [
+        (made.make_net(), 1e39, "float32", None),
+        (made.make_net().to(torch.bfloat16), np.inf, "bfloat16", in_tensors),
+        (made.make_net().half(), -1e5, "float16", lambda x: (torch.as_tensor(x),)),
+    ],
+)
+def test_inputs_that_become_infinite_in_the_type_of_the_net_are_told(tmp_path, out, net, value, kind, transform):
+    x = np.array(np.resize(X, (30, 3)), dtype=np.float64)
+    x[[21, 25], 1] = value
+    told = f"2 of these rows hold infinity, or numbers too large for {kind}, in the inputs, the first .* row 21: bound"
+    with pytest.raises(NetError, match=told):
+        predict_file(MCDropout(net), write_npy(tmp_path, x), out, passes=2, batch_size=10, transform=transform)
+
+
+def test_numbers_that_the_net_can_hold_are_not_taken_for_too_large(tmp_path, out):
+    net = made.make_net().double()
+    x = np.array(np.resize(X, (30, 3)), dtype=np.float64)
+    x[21], x[25] = 1e39, np.inf
+    with pytest.raises(NetError, match=r"1 of these rows hold .* for float64, in the inputs, the first .* row 25"):
+        predict_file(MCDropout(net), write_npy(tmp_path, x), out, passes=2, batch_size=10)
 
 
 def test_a_net_that_gives_infinity_is_told_by_the_number_of_the_row_alone(tmp_path, out):

@@ -1,6 +1,9 @@
 """Runs that are interrupted, at whatever moment, end with the bits of one that was not; other runs are refused."""
 
 import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +25,7 @@ from bulk.made import (
 )
 from mcdrop import InputError, MCDropout, OutputError, storage
 from mcdrop.bulk import in_process, predict_file
+from mcdrop.bulk.identity import refusal
 from mcdrop.errors import DataError
 from mcdrop.models import import_named
 from mcdrop.storage import Journal
@@ -238,7 +242,7 @@ def test_inputs_that_have_changed_are_refused(x, out):
     before, state = journal_of(out).read_bytes(), x.stat()
     write_npy(x.parent, X + 1)
     os.utime(x, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    with pytest.raises(InputError, match=r"got another inputs\.mtime_ns \(was \d+, is \d+\);"):
+    with pytest.raises(InputError, match=r"got another time of change of x\.npy; if"):
         predict_file(made.regression(), x, out, resume=True, **CALL)
     write_npy(x.parent, X[:40])
     with pytest.raises(InputError, match=r"inputs\.rows \(was 53, is 40\)"):
@@ -246,15 +250,49 @@ def test_inputs_that_have_changed_are_refused(x, out):
     assert journal_of(out).read_bytes() == before
 
 
-def test_a_finished_file_of_another_run_is_no_run_to_resume(x, out):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="runs the touch of GNU")
+@pytest.mark.parametrize("time", [1_795_320_556_394_392_596, 1_500_000_001, -1_500_000_001])
+def test_inputs_that_were_touched_are_made_good_by_the_command_that_is_told(tmp_path, out, time):
+    (tmp_path / "it's a folder").mkdir()
+    x = write_npy(tmp_path / "it's a folder")
+    os.utime(x, ns=(time, time))
+    interrupted(x, out)
+    os.utime(x, ns=(time, time + 7))
+    told = (
+        r"another time of change of x\.npy; if the content is the same, .* `(touch -d @-?\d+\.\d{9} .*)`, or begin anew"
+    )
+    with pytest.raises(InputError, match=told) as caught:
+        predict_file(made.regression(), x, out, resume=True, **CALL)
+    subprocess.run(re.search(told, str(caught.value))[1], shell=True, check=True)
+    assert x.stat().st_mtime_ns == time
+    assert predict_file(made.regression(), x, out, resume=True, **CALL).resumed == 3 * BLOCK
+
+
+def test_images_that_were_touched_are_told_of_in_words(tmp_path):
+    was = {"inputs": {"size": 9, "mtime_ns": 7, "files_sha256": "a"}}
+    now = {"inputs": {"size": 9, "mtime_ns": 8, "files_sha256": "b"}}
+    told = refusal(was, now, tmp_path / "photos")
+    assert told.startswith("names or times of change in photos; if") and "cp -a" in told and "repeat" not in told
+    told = refusal(was | {"seed": 1}, now | {"seed": 2}, tmp_path / "photos")
+    assert told.startswith("seed (was 1, is 2), names or times of change in photos; repeat the first command, and if")
+    assert refusal(was, was, tmp_path) == ""
+    now["inputs"]["size"] = 10
+    assert refusal(was, now, tmp_path) == "inputs.size (was 9, is 10); repeat the first command"
+
+
+def test_a_finished_file_of_another_run_is_refused_by_what_differs(x, out):
     predict_file(made.regression(), x, out, **CALL)
     before = out.read_bytes()
-    with pytest.raises(OutputError, match="must be an unfinished run to be resumed, got a file of another run"):
+    told = r"must be of this run to be left as it is, got another prediction\.seed \(was 0, is 1\); repeat .* choose"
+    with pytest.raises(OutputError, match=told):
         predict_file(made.regression(), x, out, resume=True, seed=1, **CALL)
     made.regression().predict(X, passes=2).save(out.with_name("saved.h5"))
-    with pytest.raises(OutputError, match="got a file of another run or program"):
+    with pytest.raises(OutputError, match="must be an unfinished run to be resumed, got a file of another program"):
         predict_file(made.regression(), x, out.with_name("saved.h5"), resume=True, **CALL)
     assert out.read_bytes() == before
+    os.utime(x, ns=(0, 0))
+    with pytest.raises(OutputError, match=r"got another time of change of x\.npy; if .*touch -d @"):
+        predict_file(made.regression(), x, out, resume=True, **CALL)
 
 
 def test_a_finished_table_does_not_tell_its_run(x, tmp_path):
@@ -369,10 +407,54 @@ def test_a_file_that_comes_during_the_run_is_not_replaced_unless_it_is_said(x, o
     ):
         predict_file(made.regression(), x, out, execute=meanwhile, **CALL)
     assert out.read_text() == "mine"
+    with pytest.raises(OutputError, match="a file that has come there during the run"):
+        predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    assert out.read_text() == "mine"
+    out.unlink()
     done = predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
     assert done.resumed == ROWS
     predict_file(made.regression(), x, out, overwrite=True, execute=meanwhile, **CALL)
     assert_bits(out, uninterrupted(x))
+
+
+@pytest.mark.parametrize("name", ["y.h5", "y.csv"])
+@pytest.mark.parametrize("theirs", ["precious", "another prediction"])
+def test_a_file_that_came_before_a_run_was_resumed_is_not_replaced(x, out, name, theirs):
+    out = out.with_name(name)
+    if theirs == "precious":
+        interrupted(x, out)
+        out.write_text(theirs)
+    else:
+        predict_file(made.regression(), x, out.with_name(f"other.{name}"), seed=1, **CALL)
+        interrupted(x, out)
+        out.with_name(f"other.{name}").rename(out)
+    before, journal = out.read_bytes(), journal_of(out).read_bytes()
+    with pytest.raises(OutputError, match=r"must be free, got a file that has come there during the run; move it away"):
+        predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    assert (out.read_bytes(), journal_of(out).read_bytes()) == (before, journal)
+    out.unlink()
+    assert predict_file(made.regression(), x, out, resume=True, **CALL).resumed == 3 * BLOCK
+
+
+@pytest.mark.parametrize("name", ["y.csv", "y.parquet"])
+def test_a_table_is_known_again_where_only_the_journal_was_left_to_be_removed(x, out, monkeypatch, name):
+    def interrupt(journal):
+        raise KeyboardInterrupt
+
+    out = out.with_name(name)
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "remove", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            predict_file(made.regression(), x, out, **CALL)
+    whole, journal = out.read_bytes(), journal_of(out).read_bytes()
+    out.write_bytes(whole[:-1])
+    with pytest.raises(OutputError, match="a file that has come there during the run"):
+        predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
+    assert (out.read_bytes(), journal_of(out).read_bytes()) == (whole[:-1], journal)
+    out.write_bytes(whole)
+    assert predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL).resumed == ROWS
+    assert out.read_bytes() == whole
+    assert sorted(path.name for path in out.parent.iterdir()) == ["x.npy", name]
 
 
 @pytest.mark.parametrize(("first", "last"), [("skip", "keep"), ("keep", "skip"), ("skip", "error")])
@@ -394,13 +476,21 @@ def test_a_finished_file_with_other_gaps_is_not_what_was_asked_for(tmp_path, out
     predict_file(made.regression(), place, out, on_nan=first, resume=True, execute=nobody, **CALL)
 
 
+@pytest.mark.parametrize("on_nan", ["skip", "keep"])
+def test_a_finished_file_without_gaps_is_what_was_asked_for(x, out, on_nan):
+    predict_file(made.regression(), x, out, **CALL)
+    before = out.read_bytes()
+    done = predict_file(made.regression(), x, out, on_nan=on_nan, resume=True, execute=nobody, **CALL)
+    assert done.resumed == ROWS and out.read_bytes() == before
+
+
 def test_a_finished_file_is_known_without_its_arrays(x, out, monkeypatch):
     predict_file(made.regression(), x, out, **CALL)
     monkeypatch.setattr("mcdrop.storage.read", nobody)
     predict_file(made.regression(), x, out, resume=True, execute=nobody, **CALL)
     with out.open("r+b") as file:
         file.truncate(out.stat().st_size - 100)
-    with pytest.raises(OutputError, match="got a file of another run or program"):
+    with pytest.raises(OutputError, match="got a file of another program, or a damaged one"):
         predict_file(made.regression(), x, out, resume=True, **CALL)
 
 
