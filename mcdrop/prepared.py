@@ -209,9 +209,10 @@ class Prepared(Generic[Predictive]):
 
     @property
     def _about(self) -> dict[str, Any]:
-        """What parts of this run agree in: all that makes a pass but the net's weights."""
-        settings = self.origin[0].settings
-        return self.provenance | {name: settings[name] for name in ("task", "outputs", "class_axis")}
+        """What parts of this run agree in: all that makes a pass but what machines round, weights and learned rates."""
+        settings, made = self.origin[0].settings, self.provenance
+        made["sites"] = [{name: site[name] for name in site if name != "rate"} for site in made["sites"]]
+        return made | {name: settings[name] for name in ("task", "outputs", "class_axis")}
 
     def _rows(self, x: Any, start: int) -> Stream:
         check_count("start", start, least=0, why="rows are numbered from 0")

@@ -157,10 +157,18 @@ def test_refuses_parts_of_other_nets():
         one.finish([one.partial(X, passes=range(25)), wide.partial(X, passes=range(25, 50))])
     with pytest.raises(InputError, match="outputs 'probabilities' where 'logits' was expected"):
         one.finish([probs.prepare(X, passes=50).partial(X, passes=range(50))])
-    rates = MCDropout(make_net(2), task="classification")
-    rates.net[2].p = 0.4
+    alpha = MCDropout(make_net(2), task="classification")
+    alpha.net[2] = nn.AlphaDropout(alpha.net[2].p)
     with pytest.raises(InputError, match="got another sites; prepare"):
-        one.finish([rates.prepare(X, passes=50).partial(X, passes=range(50))])
+        one.finish([alpha.prepare(X, passes=50).partial(X, passes=range(50))])
+
+
+def test_rates_that_another_machine_rounds_otherwise_are_the_same():
+    here, there = (MCDropout(make_net(2)) for _ in range(2))
+    there.net[2].p = np.nextafter(here.net[2].p, 1.0)  # as the sigmoid of a learned one may be
+    parts = [here.prepare(X, passes=50).partial(X, passes=range(25))]
+    parts.append(there.prepare(X, passes=50).partial(X, passes=range(25, 50)))
+    equal(here.prepare(X, passes=50).finish(parts), here.predict(X, passes=50))
 
 
 @pytest.mark.parametrize(("rows", "start"), [(slice(20, 40), 20), (slice(20), 20), (slice(19), 0)])

@@ -206,10 +206,13 @@ class Output:
             OutputError: If it is another one.
         """
         try:
-            if not filecmp.cmp(again, self.path, shallow=False):
-                raise self._has_come()
+            same = filecmp.cmp(again, self.path, shallow=False)
+        except OSError:  # it may not be read, or is a folder
+            same = False
         finally:
             again.unlink()
+        if not same:
+            raise self._has_come()
 
     def _has_come(self) -> OutputError:
         return OutputError(

@@ -120,5 +120,6 @@ def _infinite(block: Rows, reader: ValueReader) -> NDArray[np.bool_]:
         with suppress(InputError):  # what the net does not take
             values = reader.read(part, "x")
             if isinstance(values, Tensor) and values.shape[:1] == found.shape:
-                found |= values.isinf().reshape(len(found), -1).any(1).numpy()
+                bad = values.isinf()
+                found |= (bad.flatten(1).any(1) if bad.ndim > 1 else bad).numpy()
     return found

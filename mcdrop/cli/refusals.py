@@ -31,10 +31,18 @@ def saying_how_to_change(source: "Source", change: Callable[[Any], Any] | None) 
     try:
         yield
     except NetError as error:
-        advice = _advice(source, change, error.__cause__) if str(error).startswith("the net refused inputs") else ""
+        advice = _advice(source, change, _reason(error)) if str(error).startswith("the net refused inputs") else ""
         if not advice:
             raise
         raise NetError(f"{error}; {advice}") from error
+
+
+def _reason(error: BaseException) -> BaseException | None:
+    """Return what the net itself raised, if it is known: another process keeps it to itself."""
+    reason: BaseException | None = error
+    while isinstance(reason, NetError):
+        reason = reason.__cause__
+    return reason
 
 
 def _advice(source: "Source", change: Callable[[Any], Any] | None, reason: BaseException | None) -> str:
@@ -49,10 +57,11 @@ def _advice(source: "Source", change: Callable[[Any], Any] | None, reason: BaseE
         if any(row.dtype.kind in "biu" for row in source.arrays.values()):
             return "--divide-by 255 makes bytes decimal; --transform changes anything else"
         return "--transform changes them, such as decimals to whole numbers"
-    if not isinstance(change, DividedBy | None):
+    if reason is None or not isinstance(change, DividedBy | None):
         return ""
-    file, names, is_table = source.path.name, list(source.arrays), source.path.name.lower().endswith(TABLES)
+    file, is_table = source.path.name, source.path.name.lower().endswith(TABLES)
     if source.by_name:
+        names = source.about["options"].get("columns") or list(source.arrays)
         one = "" if is_table else f", or name one: {file}::{names[0]}"
         return f"the net was given {first_few(names)} as keyword inputs; choose with --columns{one}"
     if is_table:

@@ -46,7 +46,8 @@ def plot_envelope(
         pred: A prediction at N points, mean of shape (N,) or (N, D).
         x: Where the points lie, shape (N,) or (N, 1), in any order.
         ax: Where to draw. Default: a new figure.
-        stretches: Into how many parts x is cut, at least 2; fewer where there are not as many different x.
+        stretches: Into how many parts x is cut, at least 2; fewer where there are not as many different x, more where
+            some x have many points and so a part of their own.
         n_std: Half width of the light band in standard deviations.
         noise_std: Observation noise to add to that band, in units of y. Default: none.
         output: Which of the D outputs to draw.

@@ -87,7 +87,12 @@ class _Chosen(Source):
     kind = "a file of arrays"
 
     def __init__(self, path: Path, names: list[str], parts: Sequence[Source]) -> None:
-        keywords = check_columns([name.strip("/").rpartition("/")[2] for name in names]) or []
+        keywords = [name.strip("/").rpartition("/")[2] for name in names]
+        if len(set(keywords)) < len(keywords):
+            raise InputError(
+                f"{path}: expected arrays whose last names differ, since these are the keywords, got "
+                f"{', '.join(names)}; rename one in the file"
+            )
         self._parts = dict(zip(keywords, parts, strict=True))
         super().__init__(path, options={"columns": names})
 

@@ -54,6 +54,11 @@ def folder(tmp_path):
     [
         (("make", "xy.h5"), "the net was given x, y as keyword inputs; choose with --columns, or name one: xy.h5::x"),
         (("make", "xy.npz"), "the net was given x, y as keyword inputs; choose with --columns, or name one: xy.npz::x"),
+        (
+            ("make", "xy.h5", "--columns", "more/left,more/right"),
+            "the net was given more/left, more/right as keyword inputs; choose with --columns, or name one: "
+            "xy.h5::more/left",
+        ),
         (("make", "xy.csv"), "the net was given the columns a, b, y; choose with --columns"),
         (("make", "xy.csv", "--divide-by", "2"), "the net was given the columns a, b, y; choose with --columns"),
         (("make", "xy.csv", "--columns", "b"), "the net was given the columns b; choose with --columns"),

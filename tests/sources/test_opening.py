@@ -144,7 +144,7 @@ def test_one_array_that_is_chosen_is_what_its_name_stands_for(arrays):
         (["a", "c"], "'c', got "),
         (["c"], "'c', got "),
         (["a", "long"], "the same number of rows in all arrays, got a 6, long 7"),
-        (["b", "g/b"], "must name each column once, got b again"),
+        (["b", "g/b"], "arrays whose last names differ, since these are the keywords, got b, g/b; rename one"),
     ],
 )
 def test_arrays_that_do_not_go_together(arrays, columns, message):
