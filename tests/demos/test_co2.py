@@ -65,7 +65,7 @@ def test_gp_is_the_published_one(outcome):
     assert results["std_at_3.5"] == pytest.approx(1.14, abs=0.1)  # the tutorial: 1.14
 
 
-def test_reuse_loads_weights_and_gives_the_same_numbers(outcome):
+def test_reuse_loads_weights_and_gives_the_same_numbers(outcome, unrendered):
     report, folder = outcome
     before = (folder / "net_relu.safetensors").stat().st_mtime_ns
     again = run_co2(folder, preset="tiny", passes=50, reuse=True)
@@ -130,14 +130,14 @@ def test_every_gp_is_saved_as_it_was_fitted(outcome):
     assert mcdrop.load(folder / "gp_structured.nc").period == pytest.approx(1 / load_co2().scale.year_std)
 
 
-def test_without_gps_the_nets_run_alone(tmp_path):
+def test_without_gps_the_nets_run_alone(tmp_path, unrendered):
     report = run_co2(tmp_path, preset="tiny", passes=20, gp="none")
     assert not [path for path in report.files if path.name.startswith("gp")]
     assert set(report.results) == {"relu", "tanh", "scores"}
 
 
 @pytest.mark.xdist_group("nuts")  # see tests/baselines/test_nuts.py
-def test_nuts_leaves_its_diagnosis_and_plots(tmp_path, monkeypatch):
+def test_nuts_leaves_its_diagnosis_and_plots(tmp_path, monkeypatch, unrendered):
     """The shortest chains on a short series: not converged, and the report says which number failed."""
     series = load_co2(train_months=40)
     monkeypatch.setattr("mcdrop.demos.co2.demo.load_co2", lambda data: series)
@@ -149,7 +149,7 @@ def test_nuts_leaves_its_diagnosis_and_plots(tmp_path, monkeypatch):
     assert len(mcdrop.load(tmp_path / "gp_se.nc").to_arviz()["posterior"]["noise"]) == 2
 
 
-def test_reads_the_tutorials_own_file(tmp_path):
+def test_reads_the_tutorials_own_file(tmp_path, unrendered):
     x = np.linspace(-1.7, 1.7, 40)[:, None]
     with h5py.File(tmp_path / "co2_data.h5", "w") as file:
         file["data"], file["label"] = x, np.sin(6 * x)

@@ -139,7 +139,7 @@ def test_reuse_gives_the_same_numbers(outcome, monkeypatch):
     assert again.verdict == report.verdict
 
 
-def test_another_digit_can_be_turned_and_the_gaussian_process_left_out(outcome, tmp_path):
+def test_another_digit_can_be_turned_and_the_gaussian_process_left_out(outcome, tmp_path, unrendered):
     for net in outcome[1].glob("*.safetensors"):
         (tmp_path / net.name).write_bytes(net.read_bytes())
     seven = int(np.flatnonzero(load_digits().test_labels == 7)[0])

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from matplotlib.figure import Figure
 
 from mcdrop.datasets import load_digits
 from mcdrop.demos import run_digits, run_regularization
@@ -114,10 +113,8 @@ def test_the_report_is_made_of_the_arrays(outcome):
     assert len(report.checks) == len(FAMILIES)
 
 
-def test_more_processes_give_the_same_bits_and_resuming_trains_nothing_again(outcome, tmp_path, monkeypatch):
+def test_more_processes_give_the_same_bits_and_resuming_trains_nothing_again(outcome, tmp_path, unrendered):
     folder = outcome[1]
-    empty = dict.fromkeys(FIGURES, lambda results: Figure())  # what they show is looked at elsewhere, and slow to draw
-    monkeypatch.setattr("mcdrop.demos.regularization.demo._FIGURES", empty)
     (tmp_path / "rates.png").touch()  # of an earlier run, with exercises
     run_regularization(tmp_path, preset="tiny", jobs=2, exercises=False)
     arrays = read(tmp_path)
