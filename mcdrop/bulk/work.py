@@ -80,19 +80,19 @@ def predicted(
     Raises:
         NetError: If the net refuses rows, or its outputs are unusable.
     """
-    with advising(lambda: block, net=prepared.origin[0].net):
+    with advising(prepared, lambda: block):
         if passes is None or len(passes) == prepared.passes:
             return prepared.predict(block.x, start=block.start, advance=advance)
         return prepared.partial(block.x, start=block.start, passes=passes, advance=advance)
 
 
 @contextmanager
-def advising(read: Callable[[], Rows], *, net: Any = None) -> Iterator[None]:
+def advising(prepared: Prepared[Any], read: Callable[[], Rows]) -> Iterator[None]:
     """Add advice to an error of the net where its inputs are infinite in its type: `on_nan` leaves such rows alone.
 
     Args:
+        prepared: The passes.
         read: Returns the rows that the net was given.
-        net: The net; default: one in float32.
 
     Raises:
         NetError: The error of the net, with the advice.
@@ -101,7 +101,7 @@ def advising(read: Callable[[], Rows], *, net: Any = None) -> Iterator[None]:
         yield
     except NetError as error:
         block = read()
-        usual, kept = (torch.float32, frozenset()) if net is None else float_types_of(net)
+        usual, kept = float_types_of(prepared.origin[0].net)
         bad = _infinite(block, ValueReader(torch.device("cpu"), usual, kept))
         if not bad.any():
             raise

@@ -10,7 +10,7 @@ from mcdrop.distributed.columns import check_columns, inputs_of, refuse_gaps
 from mcdrop.distributed.execution import quiet, run_items, telling, work
 from mcdrop.distributed.packing import pack
 from mcdrop.distributed.session import Crew, Pool, connected, import_ray
-from mcdrop.distributed.splitting import Split, block_rows, cut
+from mcdrop.distributed.splitting import EACH, Split, block_rows, cut
 from mcdrop.distributed.stored import StoredRows
 from mcdrop.distributed.worker import BatchWorker
 from mcdrop.errors import InputError, NetError
@@ -31,7 +31,6 @@ __all__ = ["predict", "stream"]
 _PROBE = 1024  # rows that the net is surveyed with, in every process
 _PROBE_BYTES = 64 * 2**20  # that these rows take at most, unless they are fewer than _LEAST
 _LEAST = 16
-_FEW = 4  # blocks for each worker: with fewer, workers share the passes, too
 
 
 def predict(
@@ -183,7 +182,7 @@ def _stored(dataset: Any, columns: Sequence[str] | None, crew: Crew, size: int, 
     Rows that come one block after another need a CPU to be read while workers have theirs. Of few of them, the last
     blocks would keep some of the workers busy and not the others.
     """
-    few = _FEW * crew.workers * size
+    few = EACH * crew.workers * size
     with telling():
         if not whole and crew.spare >= 1:
             dataset = dataset.limit(few).materialize()

@@ -125,7 +125,7 @@ def _whole(
                 advance(len(done.gaps) * len(made.passes))
             if sum(len(part.passes) for part in known.values()) < prepared.passes:
                 continue
-            with advising(partial(reader.read, done.start, done.start + len(done.gaps)), net=prepared.origin[0].net):
+            with advising(prepared, partial(reader.read, done.start, done.start + len(done.gaps))):
                 made = prepared.finish(list(parts.pop(done.start).values()))
         else:
             advance(len(done.gaps) * prepared.passes)

@@ -9,7 +9,7 @@ from mcdrop.arguments import check_choice
 from mcdrop.errors import InputError
 from mcdrop.prepared import Prepared
 
-__all__ = ["Item", "Split", "block_rows", "cut", "cut_passes"]
+__all__ = ["EACH", "Item", "Split", "block_rows", "cut", "cut_passes"]
 
 Split: TypeAlias = Literal["auto", "points", "passes"]
 """Whether workers share the points, or the passes of each block of points, too; "auto": by how many blocks there are.
@@ -17,7 +17,8 @@ Split: TypeAlias = Literal["auto", "points", "passes"]
 "passes" cuts over both where the points make more than one block.
 """
 
-_EACH = 4  # items for each worker, so that none waits long for the others at the end
+EACH = 4
+"""Items for each worker, so that none waits long for the others at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def cut(prepared: Prepared[Any], blocks: Sequence[range], *, workers: int, split
         raise InputError(
             "split='passes' needs a number of passes, last_layer='sampled' and no samples kept; use split='points'"
         )
-    wanted = _EACH * workers
+    wanted = EACH * workers
     parts = 1
     if split == "passes" or (split == "auto" and prepared.splits and len(blocks) < wanted):
         parts = -(-wanted // max(len(blocks), 1))
@@ -68,7 +69,7 @@ def block_rows(prepared: Prepared[Any], rows: int, *, workers: int, split: Split
         split: What they share.
     """
     parts = 1 if split == "points" or not prepared.splits else -(-prepared.passes // prepared.pass_block)
-    blocks = -(-_EACH * workers // parts)
+    blocks = -(-EACH * workers // parts)
     return max(1, min(prepared.block_rows, -(-rows // blocks)))
 
 
