@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(
 )  # how HTTP/2, as Ray speaks it, begins
 _SETTINGS = bytes([4])  # the kind of what has to come first from the other side (RFC 9113, section 3.4)
 _CHATTER = "RAY_BACKEND_LOG_LEVEL"  # what Ray's own processes write, and its core on standard error
+_SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"  # which messages Ray does not print; it reads this once, when it is imported
+_STOPPED = r"\((Item|Batch)Worker\).*killed by `ray\.kill`"  # a worker in hand when a run is broken off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +112,17 @@ def import_ray() -> Any:
     Raises:
         DependencyError: If it is not installed.
     """
+    first = "ray" not in sys.modules and _SKIPPED not in os.environ
+    if first:
+        os.environ[_SKIPPED] = _STOPPED
     try:
         import ray
         import ray.data
     except ImportError as error:
         raise DependencyError(f'Ray is needed for this; pip install "mcdrop[ray]" ({error})') from error
+    finally:
+        if first:
+            os.environ.pop(_SKIPPED, None)
     return ray
 
 
