@@ -1,5 +1,6 @@
 """One thread for torch, and one process for tests that share what takes long to make."""
 
+import gc
 import os
 
 import pytest
@@ -20,3 +21,9 @@ def pytest_itemcollected(item):
     if scopes & {"module", "package"}:
         place = item.path.parent if "package" in scopes else item.path
         item.add_marker(pytest.mark.xdist_group(place.relative_to(item.config.rootpath).as_posix()))
+
+
+def pytest_collection_finish():
+    """Have garbage collection pass over modules and tests: they stay, and are so many that it takes half a second."""
+    gc.collect()
+    gc.freeze()
