@@ -70,14 +70,17 @@ class GlobalState:
 
     Attributes:
         states: The state of each, by its name; torch's on the CPU before those on other devices.
+        alone: Whether no other thread was there that could move them from now on; one that was may have ended since.
     """
 
     states: dict[str, Any]
+    alone: bool
 
     @classmethod
     def now(cls, names: tuple[str, ...] = GENERATORS) -> Self:
         """Read the states of some generators; nothing is moved."""
-        return cls({name: _read_state(name) for name in names})
+        alone = threading.active_count() == 1
+        return cls({name: _read_state(name) for name in names}, alone)
 
     def names_moved(self) -> tuple[str, ...]:
         """Return which of these generators stand elsewhere now."""

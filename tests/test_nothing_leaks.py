@@ -472,6 +472,26 @@ def test_a_thread_that_draws_is_not_disturbed():
     assert all(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True))
 
 
+def test_what_a_thread_draws_that_ends_while_the_net_is_looked_at_is_not_blamed_on_the_net():
+    drawn, go = [], threading.Event()
+    thread = threading.Thread(target=lambda: go.wait() and drawn.append(torch.rand(3)))
+
+    def forward(self, x):
+        go.set()
+        thread.join()
+        return self.net(x)
+
+    model, x = MCDropout(Call(forward, net=with_weights(mlp())).eval()), randn(4, 3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        expected, after = torch.rand(3), torch.get_rng_state()
+        torch.manual_seed(5)
+        thread.start()
+        model.predict(x, passes=5)  # no warning
+        assert torch.equal(drawn[0], expected)
+        assert torch.equal(torch.get_rng_state(), after)
+
+
 def test_weights_that_a_thread_changes_are_not_torn():
     """A net that another thread puts in train mode and back stays a net in eval mode for the passes."""
     net = NETS["residual"].build()

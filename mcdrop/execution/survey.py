@@ -5,7 +5,6 @@ k entries belong to a row, and what a net for one batch size does with its rows,
 """
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,7 +45,7 @@ def confirm(plan: Plan, twin: Twin, block: Batch) -> bool:
         except NetError:
             return False
         finally:
-            if threading.active_count() == 1 and before.names_moved():
+            if before.alone and before.names_moved():
                 before.restore()
     calls = [(call.kind, call.key, call.mask_shape, call.dtype) for call in (passed.call for passed in record.passed)]
     sites = [(site.kind, site.key, site.batch_shape(2), site.dtype) for site in plan.fired]
@@ -71,7 +70,7 @@ def survey(twin: Twin, block: Batch) -> Plan:
         try:
             plan = _survey(twin, block)
         finally:  # if they moved, that may have been a thread of the user's, which must not be turned back
-            is_ours = plan is None or plan.uncounted or threading.active_count() == 1
+            is_ours = plan is None or plan.uncounted or before.alone
             if is_ours and before.names_moved():
                 before.restore()
     return plan

@@ -1,6 +1,5 @@
 """What a forward draws past the interception: found by the global generators that it moves."""
 
-import threading
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -34,7 +33,7 @@ class Uncounted:
 def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted, ...]:
     """Find where a net draws past the interception.
 
-    A generator that moved has been moved by this net, if there is no other thread. If there is, this net moves it at
+    A generator that moved has been moved by this net, if there was no other thread. If there is, this net moves it at
     the same places every time.
 
     Args:
@@ -48,7 +47,7 @@ def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted,
     """
     if not record.moved:
         return ()
-    alone = threading.active_count() == 1
+    alone = record.before.alone
     places = _Watcher.places(twin, batch, record.moved)
     for _ in range(1 if alone else 11):
         again = set(_Watcher.places(twin, batch, record.moved)) if places else set()
