@@ -51,7 +51,7 @@ PUBLIC = [
 
 LAYERS = [
     {"errors"},  # anyone may raise them
-    {"alerts", "progress", "arguments", "rng", "files"},
+    {"alerts", "progress", "arguments", "rng", "files", "containers"},
     {"strata", "sealed"},
     {"fused", "masks", "programs"},  # below the rest of their line: `sites` stands on both
     {

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import keystr, tree_leaves, tree_leaves_with_path
 
+from mcdrop.containers import CONTAINERS, within
 from mcdrop.errors import InputError, NetError
 from mcdrop.execution.plan import Twin
 from mcdrop.programs import is_program
@@ -71,7 +71,7 @@ def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:
     for module in modules:
         if isinstance(module, torch.jit.ScriptModule):  # copies its own tensors, and lists them its own way
             continue
-        for value in tree_leaves([module._parameters, module._buffers, vars(module)]):
+        for _, _, value in within([module._parameters, module._buffers, vars(module)]):
             is_shared = isinstance(value, nn.Parameter) and not own_parameters
             if is_shared or isinstance(value, torch.jit.ScriptFunction):  # the latter holds no state
                 memo[id(value)] = value
@@ -104,13 +104,13 @@ def own_parameters(twin: nn.Module) -> None:
 
 
 def every_module(net: nn.Module) -> dict[str, nn.Module]:
-    """Return every module within a net by its path, also those that it keeps in plain lists, tuples and dicts.
+    """Return every module within a net by its path, also those that it keeps in lists, tuples, deques and dicts.
 
     Args:
         net: The net; its own path is "".
 
     Returns:
-        Each module once, in the order of `named_modules`, those in plain containers after the modules that hold them.
+        Each module once, in the order of `named_modules`, those in containers after the modules that hold them.
     """
     found: dict[str, nn.Module] = {}
     seen: set[int] = set()
@@ -125,10 +125,10 @@ def every_module(net: nn.Module) -> dict[str, nn.Module]:
         if isinstance(module, torch.jit.ScriptModule):
             return
         for name, value in vars(module).items():
-            if isinstance(value, list | tuple | dict) and not name.startswith("_"):
-                for keys, leaf in tree_leaves_with_path(value):
-                    if isinstance(leaf, nn.Module):
-                        visit(f"{path}.{name}{keystr(keys)}" if path else f"{name}{keystr(keys)}", leaf)
+            if isinstance(value, CONTAINERS) and not name.startswith("_"):
+                for place, key, held in within(value):
+                    if isinstance(held, nn.Module):
+                        visit(f"{path}.{name}{place}[{key!r}]" if path else f"{name}{place}[{key!r}]", held)
 
     visit("", net)
     return found

@@ -18,10 +18,10 @@ from typing import Any, Literal, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from mcdrop.arguments import check_choice
+from mcdrop.containers import within
 from mcdrop.errors import InputError
 from mcdrop.layers.rate import check_rate
 
@@ -159,8 +159,10 @@ def _detached(net: nn.Module) -> dict[int, Any]:
 
     Whoever keeps such a tensor computes it again in the next forward.
     """
-    values = tree_leaves([vars(module) for module in net.modules()])
-    return {id(value): value.detach().clone() for value in values if isinstance(value, Tensor) and not value.is_leaf}
+    held = within([vars(module) for module in net.modules()])
+    return {
+        id(value): value.detach().clone() for _, _, value in held if isinstance(value, Tensor) and not value.is_leaf
+    }
 
 
 def _chosen(net: nn.Module, where: Where, kind: Kind) -> list[str]:

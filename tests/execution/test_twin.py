@@ -1,6 +1,7 @@
 """The twin: what it shares with the net, what it copies, what it is taken out of, and what it refuses."""
 
 import copy
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -84,6 +85,16 @@ def test_forward_that_counts_in_tensors_changes_its_twin_alone():
     net.register_buffer("buffer", torch.zeros(1))
     MCDropout(net).predict(randn(4, 3), passes=3)
     assert (net.plain, net.buffer, net.number) == (0, 0, 0)
+
+
+def test_modules_in_any_container_count_also_where_one_holds_itself():
+    layers = deque([nn.Linear(3, 8), nn.Dropout(0.5)])
+    net = Call(lambda self, x: self.kept["layers"][0][1](self.kept["layers"][0][0](x)))
+    net.kept = {"layers": [layers]}
+    net.kept["layers"].append(net.kept)
+    pred = MCDropout(net.eval()).predict(randn(4, 3), passes=50)
+    assert [(site["module"], site["rate"]) for site in pred.provenance["sites"]] == [("kept['layers'][0][1]", 0.5)]
+    assert pred.std.min() > 0
 
 
 def test_tied_weights_stay_tied():
