@@ -82,11 +82,16 @@ __all__ = [
 
 _FUNCTIONS = {"compare": "mcdrop.comparison", "load": "mcdrop.loading", "predict_file": "mcdrop.bulk"}
 
+if not TYPE_CHECKING:  # else any name would do
 
-def __getattr__(name: str) -> Any:
-    """Import a submodule or function when it is first asked for, so that `import mcdrop` stays light."""
-    if name in _FUNCTIONS:
-        return getattr(import_module(_FUNCTIONS[name]), name)
-    if name in __all__ and name.islower():
-        return import_module(f"mcdrop.{name}")
-    raise AttributeError(f"module 'mcdrop' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import a submodule or function when it is first asked for, so that `import mcdrop` stays light."""
+        if name in _FUNCTIONS:
+            return getattr(import_module(_FUNCTIONS[name]), name)
+        if name in __all__ and name.islower():
+            return import_module(f"mcdrop.{name}")
+        raise AttributeError(f"module 'mcdrop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -70,7 +70,8 @@ class GlobalState:
 
     Attributes:
         states: The state of each, by its name; torch's on the CPU before those on other devices.
-        alone: Whether no other thread was there that could move them from now on; one that was may have ended since.
+        alone: Whether this was the only thread when they were read. A thread that was there then can have moved them
+            since, even if it has ended.
     """
 
     states: dict[str, Any]

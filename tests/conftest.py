@@ -24,6 +24,6 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_finish():
-    """Have garbage collection pass over modules and tests: they stay, and are so many that it takes half a second."""
+    """Have garbage collection skip modules and tests: they stay, and are so many that it would take half a second."""
     gc.collect()
     gc.freeze()

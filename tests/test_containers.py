@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 
 import pytest
+from torch import nn
 
 from mcdrop.containers import within
 
@@ -27,6 +28,30 @@ def test_a_path_leads_to_the_value():
     for path, key, value in within(held):
         assert eval(f"held{path}[{key!r}]") == value
     assert [value for *_, value in within(held)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("container", [deque([1, 2]), [1, 2], {"a": 1, "b": 2}])
+def test_another_thread_may_change_what_is_gone_through(container):
+    found = []
+    for *_, value in within([container]):
+        found.append(value)
+        container.clear()
+    assert found == [1, 2]
+
+
+class Lazy(dict):
+    def items(self):
+        raise AssertionError("asked for all it could hold")
+
+
+class Layers(nn.Module, list):
+    """A net that is a list, too."""
+
+
+def test_only_what_is_held_itself_is_asked_for():
+    assert list(within([Lazy(a=1)])) == [("[0]", "a", 1)]
+    net = Layers()
+    assert list(within([net])) == [("", 0, net)]
 
 
 def test_what_holds_itself_or_is_held_twice_is_gone_through_once():

@@ -109,6 +109,9 @@ class Crew:
 def import_ray() -> Any:
     """Import Ray with its data sets.
 
+    Ray that is imported here first does not print that our workers end when a run is broken off, as it does at times;
+    Ray that was imported before does.
+
     Raises:
         DependencyError: If it is not installed.
     """

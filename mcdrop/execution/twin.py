@@ -37,12 +37,12 @@ def make_twin(net: Any, choose: Callable[[Any], Tensor]) -> Twin:
     """
     inner, notes = _unwrapped(net)
     modules = list(every_module(inner).values())
-    within = {_WRAPPERS[type(module).__name__][1] for module in modules if type(module).__name__ in _WRAPPERS}
+    inside = {_WRAPPERS[type(module).__name__][1] for module in modules if type(module).__name__ in _WRAPPERS}
     if any(module._compiled_call_impl is not None for module in modules):
-        within.add(_WRAPPERS["OptimizedModule"][1])
+        inside.add(_WRAPPERS["OptimizedModule"][1])
     if not is_program(net) and any(isinstance(module, torch.fx.GraphModule) for module in modules):
-        within.add("traced by torch.fx: rates that eval mode hid when it was traced are lost")
-    return Twin(structural_twin(net), choose, tuple(dict.fromkeys((*notes, *sorted(within)))))
+        inside.add("traced by torch.fx: rates that eval mode hid when it was traced are lost")
+    return Twin(structural_twin(net), choose, tuple(dict.fromkeys((*notes, *sorted(inside)))))
 
 
 def structural_twin(net: Any, *, own_parameters: bool = False) -> nn.Module:

@@ -33,7 +33,7 @@ class Uncounted:
 def find_uncounted(twin: Twin, batch: Batch, record: Record) -> tuple[Uncounted, ...]:
     """Find where a net draws past the interception.
 
-    A generator that moved has been moved by this net, if there was no other thread. If there is, this net moves it at
+    A generator that moved has been moved by this net, if there was no other thread. If there was, this net moves it at
     the same places every time.
 
     Args:

@@ -87,6 +87,7 @@ from mcdrop.demos.workers import run_all
 from mcdrop.errors import TrainingError
 
 def work(job, tick):
+    assert not {"mcdrop.demos.co2", "mcdrop.demos.digits", "pandas"} & sys.modules.keys()  # slow to import
     Path(sys.argv[1], f"{job}.pid").write_text(str(os.getpid()))
     while True:
         time.sleep(0.1)

@@ -40,7 +40,6 @@ STOPPED = (
 )
 
 
-
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
