@@ -1,7 +1,8 @@
-"""One thread for torch, and one process for tests that share what takes long to make."""
+"""One thread for torch, one process for tests that share what takes long to make, and figures that nobody looks at."""
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +28,11 @@ def pytest_collection_finish():
     """Have garbage collection skip modules and tests: they stay, and are so many that it would take half a second."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Write figures empty: most of the time of a small demo goes into drawing their text."""
+    from matplotlib.figure import Figure  # not before the number of threads is set
+
+    monkeypatch.setattr(Figure, "savefig", lambda figure, place, **options: Path(place).touch())

@@ -206,7 +206,7 @@ def runs(request):
     drawn = model.sample(x, passes=RUNS * T, masks=masks, sampling="stratified", seed=1)
     parts = [kind.of(part, block=STRATA) for part in drawn.split(T)]
     moments = [part if kind is Moments else part.probs for part in parts]
-    long = model.sample(x, passes=40_000, masks=masks, seed=2).double()
+    long = model.sample(x, passes=20_000, masks=masks, seed=2).double()
     return moments, long if kind is Moments else long.softmax(-1)
 
 

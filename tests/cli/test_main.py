@@ -39,7 +39,7 @@ def call(tmp_path, monkeypatch, capfd):
     signal.signal(signal.SIGINT, handler)
 
 
-def test_demo_prints_its_report_and_writes_to_the_default_folder(tmp_path, call):
+def test_demo_prints_its_report_and_writes_to_the_default_folder(tmp_path, call, unrendered):
     code, printed, errors = call("demo", "co2", "--preset", "tiny", "--passes", "20")
     assert code == 0, errors
     assert "MC dropout (ReLU)" in printed and "GP (SE)" in printed
