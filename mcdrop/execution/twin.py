@@ -120,15 +120,16 @@ def every_module(net: nn.Module) -> dict[str, nn.Module]:
             return
         seen.add(id(module))
         found[path] = module
+        prefix = f"{path}." if path else ""
         for name, child in module.named_children():
-            visit(f"{path}.{name}" if path else name, child)
+            visit(f"{prefix}{name}", child)
         if isinstance(module, torch.jit.ScriptModule):
             return
         for name, value in vars(module).items():
             if isinstance(value, CONTAINERS) and not name.startswith("_"):
                 for place, key, held in within(value):
                     if isinstance(held, nn.Module):
-                        visit(f"{path}.{name}{place}[{key!r}]" if path else f"{name}{place}[{key!r}]", held)
+                        visit(f"{prefix}{name}{place}[{key!r}]", held)
 
     visit("", net)
     return found
